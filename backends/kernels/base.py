@@ -1,0 +1,111 @@
+"""What a kernel is: a frozen dataclass whose fields, with the target, determine its code completely.
+
+Because nothing else does, a kernel can be compiled once, cached under `symbol`, timed once, and linked into any network.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from galen.backends.target import Target
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape and type of one dense buffer."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Image:
+    """An activation in memory: NHWC with a border of `border` rows and columns on every side, channels padded.
+
+    The border and the padding channels hold the value that stands for zero (0, or the zero point). Whoever writes an
+    image writes them too, so that convolutions read over the edge without a test.
+    """
+
+    n: int
+    h: int
+    w: int
+    c: int
+    border: int = 0
+    lanes: int = 4
+    dtype: str = "float32"
+
+    @property
+    def channels(self) -> int:
+        """Channels in memory: `c` rounded up to a multiple of `lanes`."""
+        return -(-self.c // self.lanes) * self.lanes
+
+    @property
+    def spec(self) -> Spec:
+        """The buffer that holds it."""
+        return Spec((self.n, self.h + 2 * self.border, self.w + 2 * self.border, self.channels), self.dtype)
+
+
+class Kernel(ABC):
+    """One operator at one shape, with everything element-wise after it fused in. Subclasses are frozen dataclasses."""
+
+    family: ClassVar[str] = ""
+    """Short name shown by `galen measure --per-layer`, e.g. `winograd-4x4`, `direct`, `fallback`."""
+
+    @property
+    @abstractmethod
+    def args(self) -> tuple[Spec, ...]:
+        """Arguments in order: activations, packed constants, then outputs."""
+
+    @property
+    def outputs(self) -> int:
+        """How many of the last arguments are written."""
+        return 1
+
+    @property
+    @abstractmethod
+    def macs(self) -> int:
+        """Multiply-accumulates of the operator as the network defines it, whatever the algorithm."""
+
+    @abstractmethod
+    def tir(self, target: Target) -> "PrimFunc":
+        """Return the scheduled function for `target`, one buffer parameter per entry of `args`."""
+
+    @abstractmethod
+    def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
+        """Compute the outputs in numpy from the inputs (`args` without the outputs): the meaning of the kernel."""
+
+    def symbol(self, target: Target) -> str:
+        """Return the name of the compiled function: a digest of the kernel, its generator, the target and TVM."""
+        text = f"{type(self).__qualname__}|{self!r}|{_sources()}|{target.codegen}|{_tvm_version()}"
+        return "k_" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _sources() -> str:
+    """Digest of the kernel generators, so that a change of theirs never meets an old object in the cache."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def _tvm_version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version("apache-tvm")
