@@ -1,0 +1,1 @@
+"""Targets, kernels, lowering, runners and evaluators."""

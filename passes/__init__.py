@@ -1,0 +1,1 @@
+"""Graph rewrites parameterised by a policy, and the text syntax that names them."""

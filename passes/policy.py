@@ -1,4 +1,4 @@
-"""A policy: how many channels each group keeps and how wide each layer's numbers are. Agents write it, passes read it."""
+"""A policy: how many channels each group keeps, how wide each layer is. Agents write it, passes read it."""
 
 import json
 from collections.abc import Mapping

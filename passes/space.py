@@ -104,8 +104,6 @@ class Space:
 def _nearest(bits: Bits, legal: tuple[Bits, ...]) -> Bits:
     """Return the cheapest legal pair at least as wide as asked in both numbers; fp32 when there is none."""
     wide = [
-        pair
-        for pair in legal
-        if pair.weight_bits >= bits.weight_bits and pair.activation_bits >= bits.activation_bits
+        pair for pair in legal if pair.weight_bits >= bits.weight_bits and pair.activation_bits >= bits.activation_bits
     ]
     return min(wide, key=lambda pair: (pair.weight_bits * pair.activation_bits, pair), default=FP32)

@@ -1,0 +1,1 @@
+"""Kernel generators, one file per family."""
