@@ -1,7 +1,7 @@
 """What may be searched: the groups and layers of one model, restricted to what one target runs. Agents only read it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from galen.passes.policy import FP32, Bits, Keep, Policy
 
@@ -18,11 +18,7 @@ class Limits:
 
     channel_multiple: int = 1
     minimum_channels: int = 1
-    widths: Mapping[str, tuple[Bits, ...]] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        if self.widths is None:
-            object.__setattr__(self, "widths", {})
+    widths: Mapping[str, tuple[Bits, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

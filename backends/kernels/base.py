@@ -1,6 +1,6 @@
 """What a kernel is: a frozen dataclass whose fields, with the target, determine its code completely.
 
-Because nothing else does, a kernel can be compiled once, cached under `symbol`, timed once, and linked into any network.
+Because nothing else does, a kernel is compiled once, cached under `symbol`, timed once, and linked into any network.
 """
 
 import hashlib
