@@ -1,0 +1,34 @@
+"""What every test may ask for: the folder of real data, and the repository itself."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--data DIR`: real networks and images, which are not part of this repository."""
+    parser.addoption("--data", metavar="DIR", help="folder of real networks and images; tests that need it skip without")
+
+
+@pytest.fixture(scope="session")
+def data_dir(request: pytest.FixtureRequest) -> Path:
+    """Return the folder given by `--data`; the test is skipped, by name, when there is none."""
+    given = request.config.getoption("--data")
+    if given is None:
+        pytest.skip("needs real data: pytest --data DIR")
+    folder = Path(given).resolve()
+    if not (folder / "models").is_dir():
+        pytest.fail(f"--data {folder}: no folder 'models' in it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models_dir(data_dir: Path) -> Path:
+    """Return the folder of real ONNX networks."""
+    return data_dir / "models"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Return the root of this repository."""
+    return Path(__file__).parents[1]
