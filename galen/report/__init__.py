@@ -1,0 +1,1 @@
+"""The report of a search: one self-contained HTML page."""
