@@ -20,8 +20,8 @@ Body = Callable[[argparse.Namespace, TextIO], int]
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, that takes no abbreviations and knows --version and --debug."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""

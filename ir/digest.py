@@ -71,24 +71,17 @@ def _type(value: onnx_ir.Value) -> str:
 
 
 def _attribute(attr: onnx_ir.Attr) -> Any:
+    """Return what identifies an attribute, as JSON. Floats are those that the file holds: single precision."""
     if attr.is_ref():
         return f"@{attr.ref_attr_name}"
-    match attr.type:
-        case onnx_ir.AttributeType.TENSOR:
-            tensor = attr.as_tensor()
-            return _operand_tensor(tensor)
-        case onnx_ir.AttributeType.GRAPH | onnx_ir.AttributeType.GRAPHS:
-            return "graph"
-        case onnx_ir.AttributeType.FLOAT:
-            return float(np.float32(attr.value))
-        case onnx_ir.AttributeType.INT | onnx_ir.AttributeType.STRING:
-            return attr.value
-        case onnx_ir.AttributeType.INTS | onnx_ir.AttributeType.STRINGS:
-            return list(attr.value)
-        case onnx_ir.AttributeType.FLOATS:
-            return [float(np.float32(item)) for item in attr.value]
-        case _:
-            return str(attr.type)
+    kind = onnx_ir.AttributeType
+    if attr.type in (kind.INT, kind.STRING):
+        return attr.value
+    if attr.type in (kind.INTS, kind.STRINGS):
+        return list(attr.value)
+    if attr.type in (kind.FLOAT, kind.FLOATS):
+        return np.float32(attr.value).tolist()
+    return _operand_tensor(attr.as_tensor()) if attr.type == kind.TENSOR else str(attr.type)
 
 
 def _operand_tensor(tensor: onnx_ir.TensorProtocol) -> str:

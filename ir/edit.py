@@ -90,7 +90,7 @@ def register_tensor(graph: onnx_ir.Graph, tensor: onnx_ir.TensorProtocol, name: 
     """Register a tensor, possibly a lazy one, as an initializer of `graph` under `name`, which must be free."""
     value = onnx_ir.Value(
         name=name,
-        shape=onnx_ir.Shape(tensor.shape),
+        shape=onnx_ir.Shape(tensor.shape.numpy()),
         type=onnx_ir.TensorType(tensor.dtype),
         const_value=tensor,
     )
@@ -102,7 +102,7 @@ def set_initializer(value: onnx_ir.Value, array: np.ndarray) -> None:
     """Replace the data of an initializer, for all of its users; see `own_initializer` for one user."""
     tensor = onnx_ir.tensor(np.ascontiguousarray(array), name=value.name)
     value.const_value = tensor
-    value.shape = onnx_ir.Shape(tensor.shape)
+    value.shape = onnx_ir.Shape(tensor.shape.numpy())
     value.dtype = tensor.dtype
 
 
