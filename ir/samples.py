@@ -27,3 +27,7 @@ class Samples(Protocol):
     def take(self, count: int) -> "Samples":
         """Return the first `count` samples (all of them when there are fewer)."""
         ...
+
+    def at(self, indices: np.ndarray) -> Batch:
+        """Return the samples of these positions, in this order: what training in random order reads."""
+        ...
