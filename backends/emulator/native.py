@@ -1,0 +1,55 @@
+"""Builds Galen's few C files with zig, once, and keeps them."""
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from galen.backends.folders import cache_folder
+from galen.ir.errors import GalenError
+
+HOST = ("-O2", "-shared", "-fPIC", "-nostdlib")
+GUEST = ("-O2", "-c", "-target", "aarch64-linux-musl", "-ffreestanding", "-fno-builtin", "-fno-pic", "-g0")
+
+
+@cache
+def hooks() -> ctypes.CDLL:
+    """Return the functions of `hooks.c`, compiled for this machine."""
+    return ctypes.CDLL(str(_built("hooks.c", ".so", HOST)))
+
+
+@cache
+def guest_object() -> Path:
+    """Return `guest.c` compiled for the emulated core."""
+    return _built("guest.c", ".o", GUEST)
+
+
+def compile_c(source: Path, output: Path, flags: tuple[str, ...]) -> None:
+    """Compile one C file with zig; `output` appears whole or not at all.
+
+    Raises:
+        GalenError: zig could not compile it.
+    """
+    beside = output.with_suffix(f".{os.getpid()}{output.suffix}")
+    command = [sys.executable, "-m", "ziglang", "cc", *flags, str(source), "-o", str(beside)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        message = next((line for line in done.stderr.splitlines() if "error" in line), "no message")
+        raise GalenError(f"zig cannot compile it: {message}", where=str(source), hint="reinstall the ziglang package")
+    beside.rename(output)
+
+
+def _built(source: str, suffix: str, flags: tuple[str, ...]) -> Path:
+    """Return the compiled file of a source of this folder, made now if it is not there yet."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256(f"{version('ziglang')} {flags}".encode())
+    for part in sorted(folder.glob("*.[ch]")):
+        digest.update(part.read_bytes())
+    path = cache_folder("native") / f"{digest.hexdigest()[:16]}-{Path(source).stem}{suffix}"
+    if not path.exists():
+        compile_c(folder / source, path, flags)
+    return path
