@@ -1,0 +1,112 @@
+"""The learning agents: a DDPG actor walks the network layer by layer, and the whole policy earns one reward."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from galen.agents import rewards
+from galen.agents.budget import Aim
+from galen.agents.ddpg import REPAIRED, Ddpg, Hyper
+from galen.agents.features import observe
+from galen.agents.problem import Problem
+from galen.agents.replay import Replay
+from galen.agents.searcher import Outcome
+from galen.agents.walk import Walk
+from galen.passes.policy import Policy
+
+
+@dataclass
+class Layerwise:
+    """A searcher whose action at each layer depends on what it sees there.
+
+    Attributes:
+        features: names of the state's entries.
+        parameters: what an action decides.
+    """
+
+    problem: Problem
+    features: tuple[str, ...]
+    parameters: tuple[str, ...]
+    hyper: Hyper = REPAIRED
+    _aim: Aim = field(init=False, repr=False)
+    _ddpg: Ddpg = field(init=False, repr=False)
+    _replay: Replay = field(init=False, repr=False)
+    _generator: np.random.Generator = field(init=False, repr=False)
+    _told: int = field(init=False, default=0)
+    _reward: rewards.Reward = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._generator = np.random.default_rng(self.problem.seed)
+        walk = Walk.of(self.problem.space, self.parameters, self.hyper.reference_bits)
+        self._aim = Aim(self.problem, walk)
+        self._ddpg = Ddpg(len(self.features), len(self.parameters), self.hyper, self._generator)
+        self._replay = Replay.empty(self.hyper.capacity, len(self.features), len(self.parameters))
+        self._reward = rewards.reward(self.hyper.reward)
+
+    def ask(self) -> Policy:
+        """Return the actor's policy with exploration, fitted to the latency that the goal allows."""
+        return self._aim.policy(self._explore())
+
+    def tell(self, policy: Policy, outcome: Outcome) -> None:
+        """Remember the episode that leads to `policy`, whoever proposed it, and learn."""
+        if states := self._states(policy):
+            reward = self._reward(outcome, self.problem.goal)
+            self._replay.extend(np.array(states), self._aim.walk.plan(policy), np.full(len(states), reward))
+        self._aim.saw(outcome)
+        self._told += 1
+        if self._told >= self.hyper.warmup and len(self._replay) >= self.hyper.batch:
+            for _ in range(max(round(self.hyper.updates * len(states)), 1)):
+                self._ddpg.update(self._replay)
+
+    def state(self) -> dict[str, Any]:
+        """Return generator, networks, optimisers, experience and counters."""
+        return {
+            "generator": self._generator.bit_generator.state,
+            "ddpg": self._ddpg.state(),
+            "replay": self._replay.state(),
+            "told": self._told,
+            "aim": self._aim.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self._generator.bit_generator.state = state["generator"]
+        self._ddpg.load(state["ddpg"])
+        self._replay.load(state["replay"])
+        self._told = state["told"]
+        self._aim.load(state["aim"])
+
+    def _explore(self) -> np.ndarray:
+        """Return a plan `[steps, parameters]`: uniform while warming up, then the actor's with truncated noise."""
+        shape = (len(self._aim.walk.steps), len(self.parameters))
+        if self._told < self.hyper.warmup:
+            return self._generator.random(shape)
+        hyper = self.hyper
+        deviation = max(hyper.noise * hyper.noise_decay ** (self._told - hyper.warmup), hyper.noise_floor)
+        plan = np.zeros(shape)
+        policy, previous = self._aim.walk.start(), np.zeros(len(self.parameters))
+        for i, step in enumerate(self._aim.walk.steps):
+            raw = observe(self._aim.walk, self.features, self.problem.sensitivity, policy, step, previous)
+            mean = self._ddpg.act(self._replay.standardise(raw))
+            previous = plan[i] = _truncated_normal(mean, deviation, self._generator)
+            policy = self._aim.walk.apply(policy, step, previous)
+        return plan
+
+    def _states(self, policy: Policy) -> list[np.ndarray]:
+        states, previous = [], np.zeros(len(self.parameters))
+        for now, step, action in self._aim.walk.replay(policy):
+            states.append(observe(self._aim.walk, self.features, self.problem.sensitivity, now, step, previous))
+            previous = action
+        return states
+
+
+def _truncated_normal(mean: np.ndarray, deviation: float, generator: np.random.Generator) -> np.ndarray:
+    """Draw from the normal distribution around `mean` restricted to [0, 1], by inverting its distribution function."""
+    if deviation <= 0:
+        return mean
+    from scipy.stats import norm  # noqa: PLC0415
+
+    low, high = norm.cdf((0 - mean) / deviation), norm.cdf((1 - mean) / deviation)
+    drawn = mean + deviation * norm.ppf(low + (high - low) * generator.random(mean.shape))
+    return np.clip(drawn, 0, 1)

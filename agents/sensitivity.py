@@ -1,0 +1,106 @@
+"""How much each layer minds each single change: KL divergence of the outputs, on unlabelled data.
+
+Galen (arXiv 2212.07818, code): for every layer, parameter and ratio 0, 0.1, ..., 0.9 that one change is applied to the
+pristine network, and KL(p_ref || p_changed) is averaged over samples. Running networks is the caller's: `measure` sees
+only a function from policies to log-probabilities.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from galen.agents import actions
+from galen.passes.policy import FP32, INT8, Bits, Keep, Policy
+from galen.passes.space import LayerRange, Space
+
+RATIOS = tuple(i / 10 for i in range(10))
+REFERENCE_BITS = 8
+
+Probe = Callable[[Policy], np.ndarray]
+"""Log-probabilities `[samples, classes]` of the network under a policy."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """KL divergences in nats. What a layer does not support is absent.
+
+    Attributes:
+        sparsity: by group, one value per ratio.
+        activation, weight: by layer, one value per ratio of `REFERENCE_BITS` (the other operand at 8 bits).
+        int8: by layer.
+    """
+
+    sparsity: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    activation: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    int8: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "sparsity": {k: list(v) for k, v in self.sparsity.items()},
+            "activation": {k: list(v) for k, v in self.activation.items()},
+            "weight": {k: list(v) for k, v in self.weight.items()},
+            "int8": dict(self.int8),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Sensitivity":
+        """Read what `to_json` returned."""
+        curves = {key: {k: tuple(v) for k, v in data[key].items()} for key in ("sparsity", "activation", "weight")}
+        return cls(**curves, int8=dict(data["int8"]))
+
+
+def divergence(reference: np.ndarray, changed: np.ndarray) -> float:
+    """Return the mean over samples of KL(p || q) in nats, from log-probabilities `[samples, classes]`."""
+    per_sample = (np.exp(reference) * (reference - changed)).sum(axis=-1)
+    return float(max(per_sample.mean(), 0.0))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Return log-probabilities over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def measure(space: Space, probe: Probe) -> Sensitivity:
+    """Probe every group and layer of `space`, each distinct legal change once."""
+    seen: dict[str, float] = {}
+    whole = space.legal(Policy())
+    reference = probe(whole)
+
+    def kl(change: Policy) -> float:
+        policy = space.legal(change)
+        if policy == whole:
+            return 0.0
+        key = str(policy)
+        if key not in seen:
+            seen[key] = divergence(reference, probe(policy))
+        return seen[key]
+
+    sparsity = {
+        group.name: tuple(
+            kl(Policy(groups={group.name: Keep(actions.channels(ratio, group.counts), group.size)})) for ratio in RATIOS
+        )
+        for group in space.groups
+        if len(group.counts) > 1
+    }
+    integer = {a.name: kl(_one(a, INT8)) for a in space.layers if INT8 in a.widths}
+    narrow = [layer for layer in space.layers if _narrow(layer)]
+    activation = {a.name: tuple(kl(_one(a, Bits(8, _bits(r)))) for r in RATIOS) for a in narrow}
+    weight = {a.name: tuple(kl(_one(a, Bits(_bits(r), 8))) for r in RATIOS) for a in narrow}
+    return Sensitivity(sparsity, activation, weight, integer)
+
+
+def _one(layer: LayerRange, bits: Bits) -> Policy:
+    return Policy(layers={layer.name: bits})
+
+
+def _narrow(layer: LayerRange) -> bool:
+    return any(pair not in (FP32, INT8) and pair.weight_bits <= 8 for pair in layer.widths)
+
+
+def _bits(ratio: float) -> int:
+    return actions.width(0.5 + ratio / 2, REFERENCE_BITS)
