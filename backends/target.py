@@ -17,7 +17,12 @@ class Target:
         triple: LLVM triple, `aarch64-linux-gnu`.
         cpu: LLVM cpu name.
         features: LLVM attributes, `+neon`, `+dotprod`.
+        aliases: boards that have this core.
+        description: one line for `galen targets`.
+        pipeline: name of the table that times the core's instructions (`emulator/pipelines`); empty: not emulated.
         frequency_hz: clock that modelled cycles are divided by.
+        caches: `line` and, per level, size in bytes (`l1`, `l2`, `l3`: data, as one core sees it) and `l1_ways` ...
+        bandwidth: bytes per second that one core gets from memory.
         limits: what the search may choose here.
     """
 
@@ -25,6 +30,9 @@ class Target:
     triple: str
     cpu: str
     features: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+    pipeline: str = ""
     cores: int = 1
     frequency_hz: float = 1e9
     caches: Mapping[str, int] = field(default_factory=dict)

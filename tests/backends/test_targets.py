@@ -1,0 +1,74 @@
+"""Targets: found by name, alias or file; an unknown one names the nearest."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from galen.backends.targets import all_targets, find
+from galen.ir.errors import GalenError
+from galen.passes.policy import FP32, INT8
+
+NAMES = [
+    "apple-m1",
+    "cortex-a53",
+    "cortex-a55",
+    "cortex-a72",
+    "cortex-a73",
+    "cortex-a76",
+    "host",
+    "neoverse-n1",
+    "neoverse-v2",
+]
+
+
+def test_all_targets_are_there() -> None:
+    assert [target.name for target in all_targets()] == NAMES
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("raspberry-pi-3", "cortex-a53"), ("raspberry-pi-4", "cortex-a72"), ("raspberry-pi-5", "cortex-a76")],
+)
+def test_a_board_is_its_core(alias: str, name: str) -> None:
+    assert find(alias) == find(name)
+
+
+def test_capabilities() -> None:
+    assert not find("cortex-a72").has("dotprod")
+    assert find("cortex-a76").has("dotprod")
+    assert find("cortex-a76").has("fullfp16")
+    for target in all_targets():
+        assert target.limits.widths["Conv"][:2] == (FP32, INT8)
+        assert target.caches["l1"] < target.caches["l2"]
+
+
+def test_host_is_this_machine() -> None:
+    host = find("host")
+    assert host.triple
+    assert host.cpu
+
+
+def test_unknown_target_names_the_nearest() -> None:
+    with pytest.raises(GalenError, match=r"unknown target 'cortex-a722' \(did you mean 'cortex-a72'\?"):
+        find("cortex-a722")
+
+
+def test_a_users_own_file(tmp_path: Path) -> None:
+    path = tmp_path / "board.json"
+    path.write_text(json.dumps({"triple": "aarch64-linux-gnu", "cpu": "cortex-a35", "limits": {"channel_multiple": 8}}))
+    target = find(str(path))
+    assert (target.name, target.cpu, target.limits.channel_multiple) == ("board", "cortex-a35", 8)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"triple": "x"}', '{"triple": "x", "cpu": "y", "colour": "z"}'])
+def test_a_malformed_file_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "board.json"
+    path.write_text(text)
+    with pytest.raises(GalenError, match=r"board\.json: not a target"):
+        find(str(path))
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(GalenError, match=r"nowhere\.json: cannot read the target"):
+        find("nowhere.json")
