@@ -59,6 +59,17 @@ class Image:
         """The buffer that holds it."""
         return Spec((self.n, self.h + 2 * self.border, self.w + 2 * self.border, self.channels), self.dtype)
 
+    def interior(self, memory: np.ndarray) -> np.ndarray:
+        """Return the pixels `[n, h, w, c]` of the buffer `memory`, without border and padding channels (a view)."""
+        b = self.border
+        return memory[:, b : b + self.h, b : b + self.w, : self.c]
+
+    def place(self, pixels: np.ndarray, zero: float = 0) -> np.ndarray:
+        """Return a buffer that holds `pixels` `[n, h, w, c]`, and `zero` in its border and padding channels."""
+        memory = np.full(self.spec.shape, zero, self.dtype)
+        self.interior(memory)[...] = pixels
+        return memory
+
 
 class Kernel(ABC):
     """One operator at one shape, with everything element-wise after it fused in. Subclasses are frozen dataclasses."""

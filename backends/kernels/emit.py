@@ -1,0 +1,157 @@
+"""Writing TIR from Python: the only file of the kernels that knows TVM's IR builder.
+
+Python loops unroll, `Emitter.loop` emits a loop, so a generator reads like the code it generates. Registers are small
+buffers of scope `global`: those below 1024 bytes become stack slots that LLVM promotes to vector registers, whereas
+scope `local` would go to the workspace.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from galen.backends.kernels.base import Spec
+from galen.backends.target import Target
+
+Expr = Any
+"""A TIR expression; TVM is untyped."""
+
+
+@dataclass(frozen=True)
+class Register:
+    """One vector register that is assigned more than once."""
+
+    buffer: Any
+    index: Any
+    builder: Any
+
+    @property
+    def value(self) -> Expr:
+        """Its present value."""
+        return self.buffer[self.index]
+
+    def set(self, value: Expr) -> None:
+        """Assign."""
+        self.builder.buffer_store(self.buffer, value, [self.index])
+
+
+class Emitter:
+    """The function under construction.
+
+    Attributes:
+        args: its buffers, one per `Spec`.
+        lanes: fp32 numbers in a vector register of the target.
+        registers_available: number of vector registers of the target.
+        T: TVM's builder module, for what has no shorter name here.
+        function: the finished `PrimFunc`, after `emit` has returned.
+    """
+
+    def __init__(self, builder: Any, target: Target) -> None:
+        self.T = builder
+        self.target = target
+        self.lanes = vector_lanes(target)
+        self.arm = target.triple.startswith("aarch64")
+        self.args: tuple[Any, ...] = ()
+        self.function: Any = None
+
+    @contextmanager
+    def loop(self, extent: int) -> Iterator[Expr]:
+        """Emit a loop and yield its variable; the constant 0 where there is only one iteration."""
+        if extent == 1:
+            yield 0
+        else:
+            with self.T.serial(0, extent) as index:
+                yield index
+
+    @contextmanager
+    def when(self, *conditions: Expr) -> Iterator[None]:
+        """Emit what follows under all of `conditions`; Python's True costs nothing, False emits dead code."""
+        open_conditions = [c for c in conditions if c is not True]
+        if not open_conditions:
+            yield
+            return
+        with (
+            self.T.If(self.T.And(*open_conditions) if len(open_conditions) == 2 else open_conditions[0]),
+            self.T.Then(),
+        ):
+            yield
+
+    def let(self, value: Expr) -> Expr:
+        """Bind a value to a name, so that it is computed once."""
+        return self.T.Bind(value)
+
+    def load(self, buffer: Any, *index: Expr, lanes: int = 1) -> Expr:
+        """Read `lanes` neighbours along the last axis."""
+        *outer, last = index
+        return buffer[(*outer, self._lanes(last, lanes))]
+
+    def store(self, buffer: Any, value: Expr, *index: Expr, lanes: int = 1) -> None:
+        """Write `lanes` neighbours along the last axis."""
+        *outer, last = index
+        self.T.buffer_store(buffer, value, [*outer, self._lanes(last, lanes)])
+
+    def flat(self, buffer: Any, size: int) -> Any:
+        """Return a view of `buffer` with one axis of `size` elements."""
+        return self.T.decl_buffer((size,), buffer.dtype, data=buffer.data)
+
+    def splat(self, value: Expr, lanes: int, dtype: str = "float32") -> Expr:
+        """Return a vector of `lanes` equal elements (the scalar itself for one lane)."""
+        if isinstance(value, int | float):
+            value = self.T.Cast(dtype, self.T.float32(value)) if dtype != "float32" else self.T.float32(value)
+        return value if lanes == 1 else self.T.broadcast(value, lanes)
+
+    def lane(self, vector: Expr, index: int, lanes: int) -> Expr:
+        """Return element `index` of a vector, in every lane: folds into `fmla v, v, v.s[index]`."""
+        return self.T.broadcast(self.T.Shuffle([vector], [self.T.int32(index)]), lanes)
+
+    def part(self, vector: Expr, start: int, lanes: int, of: int) -> Expr:
+        """Return `lanes` elements of a vector of `of` from element `start`."""
+        if lanes == of:
+            return vector
+        return self.T.Shuffle([vector], [self.T.int32(start + i) for i in range(lanes)])
+
+    def registers(self, count: int, lanes: int, dtype: str = "float32") -> list[Register]:
+        """Declare vector registers."""
+        at = self._lanes(0, lanes)
+        return [Register(self.T.alloc_buffer((lanes,), dtype, scope="global"), at, self.T) for _ in range(count)]
+
+    def workspace(self, shape: tuple[int, ...], dtype: str = "float32") -> Any:
+        """Declare scratch memory, taken from the runtime's per-thread pool."""
+        return self.T.alloc_buffer(shape, dtype, scope="local")
+
+    def _lanes(self, start: Expr, lanes: int) -> Expr:
+        return start if lanes == 1 else self.T.ramp(start, 1, lanes)
+
+
+@contextmanager
+def emit(args: Sequence[Spec], target: Target) -> Iterator[Emitter]:
+    """Yield an emitter for a function with the parameters `args`; its `function` is set on leaving."""
+    from tvm.script.ir_builder import IRBuilder  # noqa: PLC0415
+    from tvm.tirx.script import builder as tirx  # noqa: PLC0415
+
+    emitter = Emitter(tirx, target)
+    with IRBuilder() as ir:
+        with tirx.prim_func():
+            tirx.func_name("kernel")
+            tirx.func_attr({"global_symbol": "kernel", "tirx.noalias": True})
+            emitter.args = tuple(tirx.arg(f"a{i}", tirx.buffer(s.shape, s.dtype)) for i, s in enumerate(args))
+            yield emitter
+        emitter.function = ir.get()
+
+
+def vector_lanes(target: Target) -> int:
+    """Return how many fp32 numbers a vector register of `target` holds."""
+    if target.has("avx512f"):
+        return 16
+    return 8 if target.has("avx2") else 4
+
+
+def pieces(extent: int, lanes: int) -> list[tuple[int, int]]:
+    """Cut a short tail into powers of two: `pieces(7, 4) == [(0, 4), (4, 2), (6, 1)]` as (offset, lanes)."""
+    cut, at = [], 0
+    while at < extent:
+        while lanes > extent - at:
+            lanes //= 2
+        cut.append((at, lanes))
+        at += lanes
+    return cut

@@ -1,0 +1,153 @@
+"""From int32 accumulators to int8: what QLinearConv and QLinearAdd of onnxruntime compute, to the bit.
+
+    requantize   y = clip(rint(fp32(acc) * s) + zero, low, high)                  s = fp32(fp32(x_scale * w_scale) / y_scale)
+    add          y = clip(rint(fma(a, ra, fma(b, rb, offset))), low, high)        ra = fp32(a_scale / y_scale), rb alike
+                 offset = fp32(zero - fma(ra, a_zero, fp32(rb * b_zero)))
+
+`rint` rounds half to even; `fma` rounds once. Both orders matter: near ties every other one gives other integers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from galen.backends.kernels.base import Image, Spec
+from galen.backends.kernels.emit import Emitter, Expr
+from galen.backends.kernels.simd import concat, intrinsic
+
+LIMITS = Spec((3,), "int32")
+"""Zero point, lowest and highest value of an output."""
+
+RATIOS = Spec((3,), "float32")
+"""`ra`, `rb` and `offset` of an addition."""
+
+
+@dataclass(frozen=True)
+class Addend:
+    """A second int8 image that is added after requantization; `first`: it is the left operand of the addition."""
+
+    image: Image
+    first: bool = False
+
+    @property
+    def args(self) -> tuple[Spec, ...]:
+        """Image, ratios of the addition, limits of the sum."""
+        return self.image.spec, RATIOS, LIMITS
+
+
+def scales(x_scale: np.ndarray, w_scale: np.ndarray, y_scale: np.ndarray) -> np.ndarray:
+    """Return the multipliers of a requantization, float32 `[channels]`, rounded in the order of QLinearConv."""
+    product = np.float32(x_scale) * np.atleast_1d(w_scale).astype(np.float32)
+    return np.asarray(product / np.float32(y_scale), np.float32)
+
+
+def ratios(
+    a_scale: np.ndarray, b_scale: np.ndarray, y_scale: np.ndarray, a_zero: int, b_zero: int, y_zero: int
+) -> np.ndarray:
+    """Return `RATIOS` of an addition."""
+    ra, rb = np.float32(a_scale) / np.float32(y_scale), np.float32(b_scale) / np.float32(y_scale)
+    inner = _fma(np.float32(a_zero), ra, rb * np.float32(b_zero))
+    return np.array([ra, rb, np.float32(y_zero) - inner], np.float32)
+
+
+def requantize(acc: np.ndarray, scale: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Return int8 of int32 accumulators `[..., channels]`; `limits` as in `LIMITS`."""
+    zero, low, high = (int(v) for v in limits)
+    value = np.rint(acc.astype(np.float32) * scale.astype(np.float32))
+    return np.clip(np.clip(value, low - zero, high - zero) + zero, low, high).astype(np.int8)
+
+
+def add(a: np.ndarray, b: np.ndarray, ratio: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Return the int8 sum of two int8 arrays; `ratio` as in `RATIOS`."""
+    ra, rb, offset = ratio
+    value = np.rint(_fma(a.astype(np.float32), ra, _fma(b.astype(np.float32), rb, offset)))
+    return np.clip(value, limits[1], limits[2]).astype(np.int8)
+
+
+def _fma(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Return fp32(a * b + c), rounded once: the exact value has fewer bits than a double for 8-bit `a`."""
+    return np.asarray(np.float64(a) * np.float64(b) + np.float64(c), np.float32)
+
+
+class Requantizer:
+    """Emits the epilogue of a kernel whose last arguments are bias, scale, limits, those of the addend, and the sink."""
+
+    def __init__(self, e: Emitter, sink: Image, addend: Addend | None, buffers: Sequence[Expr], lanes: int) -> None:
+        self.e, self.sink, self.addend, self.lanes = e, sink, addend, lanes
+        self.scale, limits, *self.others, self.output = buffers
+        self.zero, self.low, self.high = self._limits(limits)
+        self.final = self._limits(self.others[2]) if addend else (self.zero, self.low, self.high)
+        if addend:
+            self.ratios = [e.let(e.load(self.others[1], i)) for i in range(3)]
+
+    def _limits(self, buffer: Expr) -> tuple[Expr, Expr, Expr]:
+        zero, low, high = (self.e.let(self.e.load(buffer, i)) for i in range(3))
+        return zero, low, high
+
+    @property
+    def border(self) -> Expr:
+        """What fills border and padding of the sink."""
+        return self.e.T.Cast("int8", self.final[0])
+
+    def write(self, sums: Sequence[Expr], places: Sequence[tuple[Expr, Expr, Expr, Expr]]) -> None:
+        """Requantize and store vectors of int32; `places[i]` is `(n, y, x, channel)` of the first lane of `sums[i]`.
+
+        Neighbouring vectors with one pixel are stored together.
+        """
+        values = [self._value(acc, at) for acc, at in zip(sums, places, strict=True)]
+        packed = self._narrow(values)
+        run = _same_pixel(places)
+        for at in range(0, len(sums), run):
+            n, y, x, c = places[at]
+            width, first = run * self.lanes, at * self.lanes
+            part = self.e.part(packed, first, width, len(sums) * self.lanes)
+            b = self.sink.border
+            self.e.store(self.output, part, n, y + b, x + b, c, lanes=width)
+
+    def _value(self, acc: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> Expr:
+        """Return the rounded result as int32, on ARM without addend still without zero point."""
+        e, n = self.e, self.lanes
+        scaled = e.T.Cast(f"float32x{n}", acc) * e.load(self.scale, at[3], lanes=n)
+        if not self.addend:
+            return _rint(e, scaled, n) if e.arm else _rint(e, self._clamp(scaled), n) + e.T.broadcast(self.zero, n)
+        zero = e.T.broadcast(e.T.Cast("float32", self.zero), n)
+        return self._clip(_rint(e, self._sum(e.T.nearbyint(self._clamp(scaled)) + zero, at), n))
+
+    def _clamp(self, scaled: Expr) -> Expr:
+        """Limit before rounding, to bounds that are integers: the same as after, and nothing overflows."""
+        e, n = self.e, self.lanes
+        low, high = (e.T.broadcast(e.T.Cast("float32", bound - self.zero), n) for bound in (self.low, self.high))
+        return e.T.min(e.T.max(scaled, low), high)
+
+    def _sum(self, value: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> Expr:
+        e, n, assert_addend = self.e, self.lanes, self.addend
+        assert assert_addend is not None
+        b = assert_addend.image.border
+        other = e.load(self.others[0], at[0], at[1] + b, at[2] + b, at[3], lanes=n)
+        other = e.T.Cast(f"float32x{n}", e.T.Cast(f"int32x{n}", other))
+        left, right = (other, value) if assert_addend.first else (value, other)
+        ra, rb, offset = (e.T.broadcast(ratio, n) for ratio in self.ratios)
+        return e.T.fma(left, ra, e.T.fma(right, rb, offset))
+
+    def _clip(self, value: Expr) -> Expr:
+        if self.e.arm:
+            return value
+        low, high = (self.e.T.broadcast(bound, self.lanes) for bound in self.final[1:])
+        return self.e.T.min(self.e.T.max(value, low), high)
+
+    def _narrow(self, values: Sequence[Expr]) -> Expr:
+        """Return all values as one vector of int8."""
+        e, n = self.e, self.lanes
+        if not e.arm:
+            return e.T.Cast(f"int8x{n * len(values)}", concat(e, values, n))
+        shorts = [intrinsic(e, "int16x4", "llvm.aarch64.neon.sqxtn", value) for value in values]
+        wide = concat(e, shorts, 4) if len(shorts) > 1 else concat(e, [shorts[0], shorts[0]], 4)
+        count = 4 * max(2, len(values))
+        if not self.addend:
+            zero = e.T.broadcast(e.T.Cast("int16", self.zero), count)
+            wide = intrinsic(e, f"int16x{count}", "llvm.sadd.sat", wide, zero)
+        parts = [wide] if count == 8 else halves_of(e, wide, count)
+        bytes_ = concat(e, [intrinsic(e, "int8x8", "llvm.aarch64.neon.sqxtn", part) for part in parts], 8)
+        low, high = (e.T.broadcast(e.T.Cast("int8", bound), count) for bound in self.final[1:])
+        return e.part(e.T.min(e.T.max(bytes_, low), high), 0, 4 * len(values), count)

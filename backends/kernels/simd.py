@@ -1,0 +1,57 @@
+"""Integer vector instructions as expressions. Names are those of the Arm Architecture Reference Manual.
+
+LLVM recognises the pairs: `smull` then `+` becomes `smlal`, `saddlp` then `+` becomes `sadalp`, a product of upper halves
+`smull2`, an extension before a product disappears into it.
+"""
+
+from collections.abc import Sequence
+
+from galen.backends.kernels.emit import Emitter, Expr
+
+
+def intrinsic(e: Emitter, dtype: str, name: str, *arguments: Expr) -> Expr:
+    """Call an LLVM intrinsic without side effects; overloads are resolved from the types."""
+    return e.T.call_llvm_pure_intrin(dtype, name, *arguments)
+
+
+def concat(e: Emitter, vectors: Sequence[Expr], lanes: int) -> Expr:
+    """Join vectors of `lanes` elements each."""
+    if len(vectors) == 1:
+        return vectors[0]
+    return e.T.Shuffle(list(vectors), [e.T.int32(i) for i in range(lanes * len(vectors))])
+
+
+def halves(e: Emitter, vector: Expr, dtype: str) -> tuple[Expr, Expr]:
+    """Cut a vector in two of type `dtype`, e.g. `int8x8`."""
+    half = int(dtype.rpartition("x")[2])
+    low, high = (intrinsic(e, dtype, "llvm.vector.extract", vector, e.T.int64(at)) for at in (0, half))
+    return low, high
+
+
+def smull(e: Emitter, a: Expr, b: Expr) -> Expr:
+    """Multiply eight int8 into int16."""
+    return intrinsic(e, "int16x8", "llvm.aarch64.neon.smull", a, b)
+
+
+def saddlp(e: Emitter, a: Expr, dtype: str = "int32x4") -> Expr:
+    """Add neighbours into elements twice as wide."""
+    return intrinsic(e, dtype, "llvm.aarch64.neon.saddlp", a)
+
+
+def transposed_sum(e: Emitter, a: Sequence[Expr]) -> Expr:
+    """Return `[sum(a[0]), …, sum(a[3])]` of four int32x4."""
+
+    def addp(x: Expr, y: Expr) -> Expr:
+        return intrinsic(e, "int32x4", "llvm.aarch64.neon.addp", x, y)
+
+    return addp(addp(a[0], a[1]), addp(a[2], a[3]))
+
+
+def sdot(e: Emitter, total: Expr, a: Expr, b: Expr) -> Expr:
+    """Add the products of four neighbouring int8 to each int32 of `total`."""
+    return intrinsic(e, "int32x4", "llvm.aarch64.neon.sdot", total, a, b)
+
+
+def vpdpbusd(e: Emitter, total: Expr, unsigned: Expr, signed: Expr) -> Expr:
+    """Add the products of four neighbouring uint8 and int8 to each of 16 int32 (AVX-512 VNNI)."""
+    return intrinsic(e, "int32x16", "llvm.x86.avx512.vpdpbusd.512", total, unsigned, signed)

@@ -1,0 +1,122 @@
+"""Epilogues: what is computed on a kernel's result while it is still in registers, as a tuple of steps.
+
+A step is a frozen dataclass (so that it is part of the kernel's identity) that can emit itself on a vector of
+neighbouring channels and apply itself to a numpy array `[n, h, w, c]`. A step that reads a second tensor declares it as
+`operand`; the kernel then takes one more argument of that layout, and reads it at the pixel it is about to write, with
+axes of extent 1 broadcast.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from galen.backends.kernels.base import Image, Spec
+from galen.backends.kernels.emit import Emitter, Expr
+from galen.backends.kernels.functions import FUNCTIONS
+
+
+class Step(Protocol):
+    """One element-wise operation."""
+
+    @property
+    def operand(self) -> Image | None:
+        """Layout of the second tensor, if there is one."""
+
+    def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:
+        """Return the expression of the result for a vector `value`."""
+
+    def apply(self, value: np.ndarray, operand: np.ndarray | None) -> np.ndarray:
+        """Return the result in numpy; `operand` is `[n, h, w, c]` or broadcasts to it."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An element-wise function of `functions.FUNCTIONS`, with its parameters."""
+
+    name: str
+    alpha: float = 0.0
+    beta: float = 0.0
+
+    @property
+    def operand(self) -> None:
+        """None: an activation reads nothing else."""
+
+    def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:  # noqa: ARG002
+        """Return the function of the vector `value`."""
+        return FUNCTIONS[self.name].emit(e, value, lanes, self.alpha, self.beta)
+
+    def apply(self, value: np.ndarray, operand: np.ndarray | None) -> np.ndarray:  # noqa: ARG002
+        """Return the function of every element."""
+        return FUNCTIONS[self.name].numpy(value, self.alpha, self.beta).astype(np.float32)
+
+
+BinaryName = Literal["add", "sub", "rsub", "mul", "div", "rdiv", "max", "min"]
+
+
+@dataclass(frozen=True)
+class Binary:
+    """`value <name> operand`; `rsub` and `rdiv` have the operand on the left."""
+
+    name: BinaryName
+    operand: Image
+
+    def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:  # noqa: ARG002
+        """Return the vector result."""
+        left, right = (operand, value) if self.name in ("rsub", "rdiv") else (value, operand)
+        return {
+            "add": lambda: left + right,
+            "sub": lambda: left - right,
+            "mul": lambda: left * right,
+            "div": lambda: left / right,
+            "max": lambda: e.T.max(left, right),
+            "min": lambda: e.T.min(left, right),
+        }[self.name.removeprefix("r")]()
+
+    def apply(self, value: np.ndarray, operand: np.ndarray | None) -> np.ndarray:
+        """Return the result in numpy."""
+        left, right = (operand, value) if self.name in ("rsub", "rdiv") else (value, operand)
+        function = {
+            "add": np.add,
+            "sub": np.subtract,
+            "mul": np.multiply,
+            "div": np.divide,
+            "max": np.maximum,
+            "min": np.minimum,
+        }[self.name.removeprefix("r")]
+        return np.asarray(function(left, right), np.float32)
+
+
+def operands(steps: Sequence[Step]) -> tuple[Spec, ...]:
+    """Return the buffers that `steps` read, in order: the last inputs of a kernel with this epilogue."""
+    return tuple(step.operand.spec for step in steps if step.operand)
+
+
+def emit_steps(
+    e: Emitter, steps: Sequence[Step], buffers: Sequence[Expr], value: Expr, at: tuple[Expr, ...], lanes: int
+) -> Expr:
+    """Return `value` after all steps; `buffers` are their operands and `at` is the pixel `(n, y, x, c)`."""
+    remaining = iter(buffers)
+    for step in steps:
+        operand = None
+        if step.operand:
+            operand = read(e, step.operand, next(remaining), at, lanes)
+        value = step.emit(e, value, operand, lanes)
+    return value
+
+
+def apply_steps(steps: Sequence[Step], value: np.ndarray, buffers: Sequence[np.ndarray]) -> np.ndarray:
+    """Return `value` `[n, h, w, c]` after all steps in numpy."""
+    remaining = iter(buffers)
+    for step in steps:
+        value = step.apply(value, step.operand.interior(next(remaining)) if step.operand else None)
+    return value
+
+
+def read(e: Emitter, image: Image, buffer: Expr, at: tuple[Expr, ...], lanes: int) -> Expr:
+    """Return `lanes` channels of `image` at pixel `(n, y, x, c)`; axes of extent 1 are broadcast."""
+    n, y, x, c = (0 if extent == 1 else i for extent, i in zip((image.n, image.h, image.w, image.c), at, strict=True))
+    if image.c == 1:
+        return e.splat(e.load(buffer, n, y + image.border, x + image.border, 0), lanes)
+    return e.load(buffer, n, y + image.border, x + image.border, c, lanes=lanes)

@@ -1,0 +1,50 @@
+"""Compiled kernels, kept on disk under a name that says everything their code depends on."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from galen.backends.folders import cache_folder
+from galen.backends.kernels.base import Kernel
+from galen.backends.target import Target
+
+
+def objects(kernels: Iterable[Kernel], target: Target, cache: Path | None = None) -> dict[str, Path]:
+    """Return the object file of every kernel by symbol, compiling what the cache does not hold.
+
+    Several processes may share a cache: a file appears whole or not at all.
+
+    Args:
+        kernels: repetitions are compiled once.
+        target: what to compile for.
+        cache: folder of the cache; by default `objects` in the user's cache folder of Galen.
+    """
+    folder = cache or cache_folder("objects")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    for kernel in dict.fromkeys(kernels):
+        symbol = kernel.symbol(target)
+        paths[symbol] = folder / f"{symbol}.o"
+        if not paths[symbol].exists():
+            _compile(kernel, target, symbol, paths[symbol])
+    return paths
+
+
+def assembly(kernel: Kernel, target: Target) -> str:
+    """Return the kernel's assembly text."""
+    return str(_module(kernel, target, kernel.symbol(target)).inspect_source("asm"))
+
+
+def _compile(kernel: Kernel, target: Target, symbol: str, path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as beside:
+        part = Path(beside, path.name)
+        _module(kernel, target, symbol).write_to_file(str(part))
+        os.replace(part, path)
+
+
+def _module(kernel: Kernel, target: Target, symbol: str) -> "tvm.runtime.Module":
+    import tvm  # noqa: PLC0415
+
+    function = kernel.tir(target).with_attr("global_symbol", symbol)
+    return tvm.tirx.build(tvm.IRModule({symbol: function}), target=tvm.target.Target(target.llvm))
