@@ -82,7 +82,7 @@ class Names:
 
 def new_initializer(graph: onnx_ir.Graph, array: np.ndarray, name: str) -> onnx_ir.Value:
     """Register `array` as an initializer of `graph` under `name`, which must be free (see `Names.fresh`)."""
-    tensor = onnx_ir.tensor(np.ascontiguousarray(array), name=name)
+    tensor = onnx_ir.tensor(np.asarray(array, order="C"), name=name)
     return register_tensor(graph, tensor, name)
 
 
@@ -100,7 +100,7 @@ def register_tensor(graph: onnx_ir.Graph, tensor: onnx_ir.TensorProtocol, name: 
 
 def set_initializer(value: onnx_ir.Value, array: np.ndarray) -> None:
     """Replace the data of an initializer, for all of its users; see `own_initializer` for one user."""
-    tensor = onnx_ir.tensor(np.ascontiguousarray(array), name=value.name)
+    tensor = onnx_ir.tensor(np.asarray(array, order="C"), name=value.name)
     value.const_value = tensor
     value.shape = onnx_ir.Shape(tensor.shape.numpy())
     value.dtype = tensor.dtype
@@ -116,7 +116,7 @@ def own_initializer(node: onnx_ir.Node, index: int, names: Names) -> onnx_ir.Val
     tensor = const_tensor(value)
     if value is None or tensor is None or node.graph is None:
         raise GalenError(f"input {index} of {node.op_type} is not constant", where=node.name)
-    graph = _graph_of(node)
+    graph = owner(node)
     if value.is_initializer() and value.graph is graph and len(value.uses()) == 1 and not value.is_graph_output():
         return value
     own = register_tensor(graph, tensor, names.fresh(value.name or f"{node.name}_input{index}"))
@@ -124,9 +124,14 @@ def own_initializer(node: onnx_ir.Node, index: int, names: Names) -> onnx_ir.Val
     return own
 
 
-def _graph_of(node: onnx_ir.Node) -> onnx_ir.Graph:
+def owner(node: onnx_ir.Node) -> onnx_ir.Graph:
+    """Return the graph that holds `node`.
+
+    Raises:
+        GalenError: the node is in a function or in no graph at all.
+    """
     if not isinstance(node.graph, onnx_ir.Graph):
-        raise GalenError("the node belongs to a function, inline functions first", where=node.name, hint="simplify")
+        raise GalenError("belongs to no graph but a function", where=node.name, hint="apply inline-functions first")
     return node.graph
 
 

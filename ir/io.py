@@ -122,7 +122,15 @@ def from_proto(proto: onnx.ModelProto, name: str = "model", base: Path | None = 
         raise GalenError(f"malformed model: {_root_cause(error)}", where=name) from error
     for graph in model.graphs():
         onnx_ir.external_data.set_base_dir(graph, base or Path())
+    for value in model.graph.inputs:
+        _open_negative_dims(value)
     return model
+
+
+def _open_negative_dims(value: onnx_ir.Value) -> None:
+    """Some exporters write -1 for a dimension that is not known."""
+    if value.shape is not None and any(isinstance(dim, int) and dim < 0 for dim in value.shape):
+        value.shape = onnx_ir.Shape(None if isinstance(dim, int) and dim < 0 else dim for dim in value.shape)
 
 
 def _root_cause(error: BaseException) -> str:

@@ -1,0 +1,187 @@
+"""Shapes of values: inferred, read, and pinned where something needs numbers."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import onnx
+import onnx_ir
+
+from galen.ir.errors import GalenError, UsageError
+
+_LARGE = 1024
+"""Initializers of more elements than this are hidden from shape inference: their values cannot matter to a shape."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Input name -> the numbers that stand for its dimensions."""
+
+
+def static_shape(value: onnx_ir.Value | None) -> tuple[int, ...] | None:
+    """Return the shape of `value` as numbers, None when its rank or a dimension is unknown."""
+    if value is None or value.shape is None or not value.shape.is_static():
+        return None
+    return tuple(int(dim) for dim in value.shape.numpy())
+
+
+def elements(value: onnx_ir.Value) -> int | None:
+    """Return how many elements `value` has, None when that is unknown."""
+    shape = static_shape(value)
+    return None if shape is None else prod(shape)
+
+
+def infer(model: onnx_ir.Model) -> bool:
+    """Fill in the types and shapes that ONNX shape inference derives; return whether anything was learnt.
+
+    Known shapes are never forgotten. What cannot be inferred (custom operators) stays unknown.
+    """
+    try:
+        inferred = onnx.shape_inference.infer_shapes(_without_weights(model), data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise GalenError(f"shapes do not fit: {' '.join(str(error).split())[:200]}") from error
+    learnt = False
+    for graph, known in zip(model.graphs(), onnx_ir.from_proto(inferred).graphs(), strict=True):
+        values = onnx_ir.convenience.create_value_mapping(known)
+        for name, value in onnx_ir.convenience.create_value_mapping(graph).items():
+            if name in values:
+                learnt |= _learn(value, values[name])
+    return learnt
+
+
+def _learn(value: onnx_ir.Value, known: onnx_ir.Value) -> bool:
+    learnt = False
+    if value.type is None and known.type is not None:
+        value.type, learnt = known.type, True
+    if known.shape is None:
+        return learnt
+    if value.shape is None:
+        value.shape = known.shape.copy()
+        return True
+    if len(value.shape) != len(known.shape):
+        raise GalenError(f"declared with shape {value.shape} but computed with {known.shape}", where=value.name)
+    pairs = list(zip(value.shape, known.shape, strict=True))
+    if any(_vague(old) and not _vague(new) for old, new in pairs):
+        value.shape = onnx_ir.Shape(new if _vague(old) else old for old, new in pairs)
+        learnt = True
+    return learnt
+
+
+def symbol(dim: int | onnx_ir.SymbolicDim) -> str | None:
+    """Return a dimension's name if it means something: equal names are then equal sizes.
+
+    Exporters also write `?`, `-1` and `unk__7` for "unknown": those, like expressions, mean nothing.
+    """
+    name = None if isinstance(dim, int) else dim.value
+    return name if name is not None and name.isidentifier() and not name.startswith("unk__") else None
+
+
+def _vague(dim: int | onnx_ir.SymbolicDim) -> bool:
+    return not isinstance(dim, int) and symbol(dim) is None
+
+
+def _without_weights(model: onnx_ir.Model) -> onnx.ModelProto:
+    """Return the model with large initializers turned into inputs: inference needs no weights, and takes no 2 GB."""
+    copy = model.clone()
+    for graph in copy.graphs():
+        for name, value in list(graph.initializers.items()):
+            tensor = value.const_value
+            if tensor is None or tensor.size <= _LARGE:
+                continue
+            value.shape = onnx_ir.Shape(tensor.shape.numpy())
+            value.type = onnx_ir.TensorType(tensor.dtype)
+            del graph.initializers[name]
+            if value not in graph.inputs and graph is copy.graph:
+                graph.inputs.append(value)
+    return onnx_ir.to_proto(copy)
+
+
+def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read `NAME=1x3x32x32`.
+
+    Raises:
+        UsageError: the text has another form.
+    """
+    name, _, dims = text.rpartition("=")
+    parts = dims.lower().split("x")
+    if not name or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise UsageError(f"{text!r} is not of the form NAME=1x3x32x32", where="--shape")
+    return name, tuple(int(part) for part in parts)
+
+
+def input_shapes(model: onnx_ir.Model, shapes: Shapes | None = None) -> dict[str, tuple[int, ...]]:
+    """Return every input's shape as numbers: from `shapes`, from the model, and 1 for a batch that neither sets.
+
+    Raises:
+        GalenError: a name that is no input, a shape that contradicts the model, or another dimension that is unset.
+    """
+    shapes = shapes or {}
+    names = [str(value.name) for value in _fed(model)]
+    if unknown := sorted(set(shapes) - set(names)):
+        raise GalenError(f"the model has no input {unknown[0]!r}", where="--shape", hint=f"inputs: {', '.join(names)}")
+    symbols: dict[str, int] = {}
+    for value in _fed(model):
+        if value.name in shapes:
+            _bind(value, shapes[str(value.name)], symbols)
+    return {str(v.name): shapes.get(str(v.name)) or _resolve(v, symbols) for v in _fed(model)}
+
+
+def _fed(model: onnx_ir.Model) -> list[onnx_ir.Value]:
+    """Inputs that the caller must feed: those without a default."""
+    return [value for value in model.graph.inputs if value.name not in model.graph.initializers]
+
+
+def _bind(value: onnx_ir.Value, given: Sequence[int], symbols: dict[str, int]) -> None:
+    declared = list(value.shape) if value.shape is not None else [None] * len(given)
+    fits = len(declared) == len(given)
+    for dim, number in zip(declared, given, strict=False):
+        if isinstance(dim, int):
+            fits &= dim == number
+        elif dim is not None and (name := symbol(dim)) is not None:
+            fits &= symbols.setdefault(name, number) == number
+    if not fits:
+        text = "x".join(str(number) for number in given)
+        raise GalenError(f"the shape {text} does not fit the model's {value.shape}", where=f"input {value.name}")
+
+
+def _resolve(value: onnx_ir.Value, symbols: Mapping[str, int]) -> tuple[int, ...]:
+    hint = f"pin it with --shape {value.name}=…"
+    if not isinstance(value.type, onnx_ir.TensorType):
+        raise GalenError(f"is no tensor but {value.type}", where=f"input {value.name}")
+    if value.shape is None:
+        raise GalenError("has no shape", where=f"input {value.name}", hint=hint)
+    numbers = []
+    for axis, dim in enumerate(value.shape):
+        number = dim if isinstance(dim, int) else symbols.get(symbol(dim) or "", 1 if axis == 0 else None)
+        if number is None:
+            name = f"dimension {axis} ({dim})" if symbol(dim) else f"dimension {axis}"
+            raise GalenError(f"{name} is not set", where=f"input {value.name}", hint=hint)
+        numbers.append(number)
+    return tuple(numbers)
+
+
+def pin(model: onnx_ir.Model, shapes: Shapes | None = None) -> bool:
+    """Give every input the numbers of `input_shapes` and infer the rest anew; return whether anything changed.
+
+    Pin a clone (`model.clone()`) where the saved model is to keep its dynamic dimensions.
+
+    Raises:
+        GalenError: see `input_shapes`.
+    """
+    changed = False
+    symbols: dict[str, int] = {}
+    for value in _fed(model):
+        if value.shape is not None:
+            _bind(value, input_shapes(model, shapes)[str(value.name)], symbols)
+    for name, shape in input_shapes(model, shapes).items():
+        value = next(value for value in model.graph.inputs if value.name == name)
+        changed |= static_shape(value) != shape
+        value.shape = onnx_ir.Shape(shape)
+    for graph in model.graphs():
+        for node in graph:
+            for value in node.outputs:
+                if value.shape is not None and not value.shape.is_static():
+                    value.shape = _substitute(value.shape, symbols)
+    return infer(model) or changed
+
+
+def _substitute(shape: onnx_ir.Shape, symbols: Mapping[str, int]) -> onnx_ir.Shape:
+    """Replace bound symbols by their numbers and forget the others, which may have been expressions of them."""
+    return onnx_ir.Shape(dim if isinstance(dim, int) else symbols.get(symbol(dim) or "") for dim in shape)

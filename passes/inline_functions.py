@@ -1,0 +1,21 @@
+"""Replace calls of model-local functions by their bodies."""
+
+from dataclasses import dataclass
+
+from galen.ir import Model
+from galen.ir.library import InlinePass, applied
+from galen.passes.base import Pass
+
+
+@dataclass(frozen=True)
+class InlineFunctions(Pass, name="inline-functions"):
+    """Replace every call of a model-local function by the function's body, so that other passes see the operators."""
+
+    tolerance = 0.0
+
+    def apply(self, model: Model, /) -> bool:
+        """Return whether there was a function."""
+        if not model.functions:
+            return False
+        applied(InlinePass(), model)
+        return True

@@ -1,0 +1,44 @@
+"""Bring a model into the plain form that every other pass, the coupling and the compiler work on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from galen.ir import Model
+from galen.passes.base import Pass
+from galen.passes.eliminate_dead_code import EliminateDeadCode
+from galen.passes.eliminate_identities import EliminateIdentities
+from galen.passes.fold_constants import FoldConstants
+from galen.passes.fold_shapes import FoldShapes
+from galen.passes.infer_shapes import InferShapes
+from galen.passes.inline_functions import InlineFunctions
+from galen.passes.lift_constants import LiftConstants
+from galen.passes.name_nodes import NameNodes
+
+ONCE = (InlineFunctions(), LiftConstants())
+UNTIL_STABLE = (FoldShapes(), FoldConstants(), EliminateIdentities(), EliminateDeadCode())
+ROUNDS = 16
+
+
+@dataclass(frozen=True)
+class Simplify(Pass, name="simplify"):
+    """Inline functions, lift constants, fold constants and shapes, remove identities and dead code, name all nodes.
+
+    Dynamic dimensions stay dynamic; pin them first (`pin-shapes`) to fold what depends on them.
+    Simplifying twice changes nothing.
+    """
+
+    tolerance = 1e-5
+
+    def apply(self, model: Model, /) -> bool:
+        """Return whether anything changed."""
+        changed = _apply_all((*ONCE, EliminateDeadCode(), InferShapes()), model)
+        for _ in range(ROUNDS):
+            if not _apply_all(UNTIL_STABLE, model):
+                break
+            changed = True
+            InferShapes().apply(model)
+        return NameNodes().apply(model) or changed
+
+
+def _apply_all(steps: Sequence[Pass], model: Model) -> bool:
+    return sum(step.apply(model) for step in steps) > 0
