@@ -90,20 +90,28 @@ class Requantizer:
         """What fills border and padding of the sink."""
         return self.e.T.Cast("int8", self.final[0])
 
-    def write(self, sums: Sequence[Expr], places: Sequence[tuple[Expr, Expr, Expr, Expr]]) -> None:
-        """Requantize and store vectors of int32; `places[i]` is `(n, y, x, channel)` of the first lane of `sums[i]`.
+    def write(self, sums: Sequence[Sequence[Expr]], pixels: Sequence[tuple[Expr, Expr, Expr]], channel: Expr) -> None:
+        """Requantize and store int32 vectors: `sums[i]` are neighbouring channels from `channel` of `pixels[i]`.
 
-        Neighbouring vectors with one pixel are stored together.
+        ARM narrows four vectors at a time, be they of one pixel or of four.
         """
-        values = [self._value(acc, at) for acc, at in zip(sums, places, strict=True)]
-        packed = self._narrow(values)
-        run = _same_pixel(places)
-        for at in range(0, len(sums), run):
-            n, y, x, c = places[at]
-            width, first = run * self.lanes, at * self.lanes
-            part = self.e.part(packed, first, width, len(sums) * self.lanes)
-            b = self.sink.border
-            self.e.store(self.output, part, n, y + b, x + b, c, lanes=width)
+        at = [(i, v) for i, vectors in enumerate(sums) for v in range(len(vectors))]
+        values = [self._value(sums[i][v], (*pixels[i], channel + v * self.lanes)) for i, v in at]
+        for first in range(0, len(at), 4):
+            group = at[first : first + 4]
+            packed = self.e.let(self._narrow(values[first : first + 4]))
+            run = len([i for i, _ in group if i == group[0][0]])
+            for start in range(0, len(group), run):
+                self._store(packed, start, run, len(group), pixels[group[start][0]], channel + group[start][1] * self.lanes)
+
+    def _store(
+        self, packed: Expr, start: int, run: int, count: int, pixel: tuple[Expr, Expr, Expr], channel: Expr
+    ) -> None:
+        """Store `run` of the `count` vectors in `packed`."""
+        n, y, x = pixel
+        part = self.e.part(packed, start * self.lanes, run * self.lanes, count * self.lanes)
+        b = self.sink.border
+        self.e.store(self.output, part, n, y + b, x + b, channel, lanes=run * self.lanes)
 
     def _value(self, acc: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> Expr:
         """Return the rounded result as int32, on ARM without addend still without zero point."""
@@ -142,12 +150,23 @@ class Requantizer:
         if not e.arm:
             return e.T.Cast(f"int8x{n * len(values)}", concat(e, values, n))
         shorts = [intrinsic(e, "int16x4", "llvm.aarch64.neon.sqxtn", value) for value in values]
-        wide = concat(e, shorts, 4) if len(shorts) > 1 else concat(e, [shorts[0], shorts[0]], 4)
-        count = 4 * max(2, len(values))
-        if not self.addend:
-            zero = e.T.broadcast(e.T.Cast("int16", self.zero), count)
-            wide = intrinsic(e, f"int16x{count}", "llvm.sadd.sat", wide, zero)
-        parts = [wide] if count == 8 else halves_of(e, wide, count)
-        bytes_ = concat(e, [intrinsic(e, "int8x8", "llvm.aarch64.neon.sqxtn", part) for part in parts], 8)
-        low, high = (e.T.broadcast(e.T.Cast("int8", bound), count) for bound in self.final[1:])
-        return e.part(e.T.min(e.T.max(bytes_, low), high), 0, 4 * len(values), count)
+        shorts += shorts[-1:] * (len(shorts) % 2)
+        pairs = [self._move(concat(e, shorts[i : i + 2], 4)) for i in range(0, len(shorts), 2)]
+        octets = [intrinsic(e, "int8x8", "llvm.aarch64.neon.sqxtn", pair) for pair in pairs]
+        low, high = (e.T.broadcast(e.T.Cast("int8", bound), 8 * len(octets)) for bound in self.final[1:])
+        clipped = e.T.min(e.T.max(concat(e, octets, 8), low), high)
+        return e.part(clipped, 0, n * len(values), 8 * len(octets))
+
+    def _move(self, shorts: Expr) -> Expr:
+        """Add the zero point to int16, saturating; a sum has it already."""
+        if self.addend:
+            return shorts
+        zero = self.e.T.broadcast(self.e.T.Cast("int16", self.zero), 8)
+        return intrinsic(self.e, "int16x8", "llvm.aarch64.neon.sqadd", shorts, zero)
+
+
+def _rint(e: Emitter, value: Expr, lanes: int) -> Expr:
+    """Round half to even, to int32; `fcvtns` saturates, elsewhere the value must fit."""
+    if e.arm:
+        return intrinsic(e, "int32x4", "llvm.aarch64.neon.fcvtns", value)
+    return e.T.Cast(f"int32x{lanes}", e.T.nearbyint(value))
