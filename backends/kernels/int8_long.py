@@ -1,0 +1,119 @@
+"""int8 convolution without dot products: products are summed in int16 as long as they fit, then widened to int32.
+
+Sixteen bytes of a span are multiplied with those of one output channel; the lanes of a sum are added at the end. With
+weights of at most `w` and pixels of at most `x` in magnitude a lane takes `32767 // (w * x)` products: two at 8 bits
+(`smull`, `smlal`, `sadalp`), 585 at 4 bits (Han et al., Extremely Low-bit Convolution Optimization, ICPP 2020).
+
+Weights are ordered `[4 channels][window row][column][16 bytes of a span][4 channels][16 bytes]`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from galen.backends.kernels.emit import Emitter, Expr
+from galen.backends.kernels.int8_conv import STEP, Int8Conv, Tile
+from galen.backends.kernels.requantize import Requantizer
+from galen.backends.kernels.simd import halves, intrinsic, saddlp, smull, transposed_sum
+
+CHANNELS = 4
+
+
+@dataclass(frozen=True)
+class LongConv(Int8Conv):
+    """Convolution by widening multiplication.
+
+    Attributes:
+        weight_bits, source_bits: widths; at 8 bits and below weights are at most `2^(bits-1) - 1` in magnitude and
+            pixels `2^(bits-1)` (1-bit weights: 1).
+    """
+
+    weight_bits: int = 8
+    source_bits: int = 8
+    family: ClassVar[str] = "int8-long"
+
+    @property
+    def chain(self) -> int:
+        """Products that a lane of int16 holds."""
+        weight = max(1, 2 ** (self.weight_bits - 1) - 1)
+        return 32767 // (weight * 2 ** (self.source_bits - 1))
+
+    def pack_weights(self, weights: np.ndarray) -> np.ndarray:
+        """Order int8 `[co, ci, kh, kw]` as the module says, flat."""
+        rows, columns, _ = self.spans
+        spans = self.pack_spans(weights).reshape(-1, CHANNELS, rows, columns, self.steps, STEP)
+        return spans.transpose(0, 2, 3, 4, 1, 5).ravel()
+
+    def unpack_weights(self, packed: np.ndarray) -> np.ndarray:
+        """Undo `pack_weights`."""
+        rows, columns, _ = self.spans
+        spans = packed.reshape(-1, rows, columns, self.steps, CHANNELS, STEP).transpose(0, 4, 1, 2, 3, 5)
+        return self.unpack_spans(spans.reshape(self.sink.channels, rows, columns, -1))
+
+    def width(self, e: Emitter) -> int:  # noqa: ARG002
+        """Return four."""
+        return CHANNELS
+
+    def tile(self, e: Emitter, epilogue: Requantizer, channel: Expr, width: int) -> Tile:  # noqa: ARG002
+        """Return the register tile of the target."""
+        return _LongTile(self, e, epilogue, channel)
+
+
+class _LongTile:
+    """Four pixels times four channels: 16 sums of four lanes."""
+
+    pixels = 4
+
+    def __init__(self, conv: LongConv, e: Emitter, epilogue: Requantizer, channel: Expr) -> None:
+        self.conv, self.e, self.epilogue, self.channel = conv, e, epilogue, channel
+        self.image, self.weights, self.bias = e.args[:3]
+
+    def emit(self, n: Expr, y: Expr, x: Expr, pixels: int) -> None:
+        """Emit reduction, addition of lanes and epilogue."""
+        e = self.e
+        sums = [e.registers(CHANNELS, 4 if e.arm else 8, "int32") for _ in range(pixels)]
+        for pixel in sums:
+            for register in pixel:
+                register.set(e.splat(0, 4 if e.arm else 8, "int32"))
+        rows, columns, _ = self.conv.spans
+        with e.loop(rows) as row, e.loop(columns) as column, e.loop(self.conv.steps) as step:
+            values = [self._pixel(n, *self.conv.address(y, x + p, row, column), step) for p in range(pixels)]
+            for c in range(CHANNELS):
+                weight = self._weight(c, row, column, step)
+                for p in range(pixels):
+                    sums[p][c].set(sums[p][c].value + self._products(values[p], weight))
+        bias = e.load(self.bias, self.channel, lanes=CHANNELS)
+        results = [[self._total([register.value for register in pixel]) + bias] for pixel in sums]
+        self.epilogue.write(results, [(n, y, x + p) for p in range(pixels)], self.channel)
+
+    def _pixel(self, n: Expr, row: Expr, column: Expr, step: Expr) -> Expr:
+        return self._extend(self.e.load(self.image, n, row, column, step * STEP, lanes=STEP))
+
+    def _weight(self, c: int, row: Expr, column: Expr, step: Expr) -> Expr:
+        rows, columns, _ = self.conv.spans
+        base = self.channel * (rows * columns * self.conv.steps * STEP)
+        at = ((row * columns + column) * self.conv.steps + step) * (STEP * CHANNELS) + c * STEP
+        return self._extend(self.e.load(self.weights, base + at, lanes=STEP))
+
+    def _extend(self, vector: Expr) -> Expr:
+        """Prepare an operand: two halves for `smull`, int16 elsewhere."""
+        e = self.e
+        return halves(e, e.let(vector), "int8x8") if e.arm else e.let(e.T.Cast("int16x16", vector))
+
+    def _products(self, pixel: Expr, weight: Expr) -> Expr:
+        e = self.e
+        if e.arm:
+            return saddlp(e, smull(e, pixel[0], weight[0]) + smull(e, pixel[1], weight[1]))
+        if e.target.has("avx2"):
+            return intrinsic(e, "int32x8", "llvm.x86.avx2.pmadd.wd", pixel, weight)
+        wide = [e.T.Cast("int32x16", v) for v in (pixel, weight)]
+        product = e.let(wide[0] * wide[1])
+        return e.part(product, 0, 8, 16) + e.part(product, 8, 8, 16)
+
+    def _total(self, sums: list[Expr]) -> Expr:
+        e = self.e
+        if e.arm:
+            return transposed_sum(e, sums)
+        scalars = [intrinsic(e, "int32", "llvm.vector.reduce.add", total) for total in sums]
+        return e.T.Shuffle(scalars, [e.T.int32(i) for i in range(CHANNELS)])
