@@ -1,14 +1,14 @@
 """Running a model in onnxruntime: the reference that every rewrite and every binary is held against."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir
 
 from galen.ir.errors import GalenError
-from galen.ir.shapes import Shapes, input_shapes
+from galen.ir.shapes import Shapes, input_shapes, static_shape
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -35,11 +35,12 @@ def session(model: onnx_ir.Model, *, threads: int = 1, optimize: bool = True) ->
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.qdqisint8allowed", "1")  # else x86 runs int8 pairs in float
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
     try:
         return ort.InferenceSession(_bytes(model), options, providers=["CPUExecutionProvider"])
-    except _ort_errors() as error:
+    except runtime_errors() as error:
         raise GalenError(f"onnxruntime cannot load the model: {one_line(error)}") from error
 
 
@@ -53,8 +54,27 @@ def run(model: onnx_ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[
     names = [output.name for output in running.get_outputs()]
     try:
         return dict(zip(names, running.run(names, dict(inputs)), strict=True))
-    except _ort_errors() as error:
+    except runtime_errors() as error:
         raise GalenError(f"onnxruntime cannot run the model: {one_line(error)}") from error
+
+
+def observe(model: onnx_ir.Model, values: Iterable[onnx_ir.Value]) -> None:
+    """Write down the shapes of those `values` whose shape inference left open, by running the model once.
+
+    Values in subgraphs are left alone. The inputs must be pinned (`shapes.pin`).
+
+    Raises:
+        GalenError: see `run`.
+    """
+    unknown = [v for v in values if v.graph is model.graph and v.producer() and static_shape(v) is None]
+    if not unknown:
+        return
+    probe = model.clone()
+    wanted = {value.name for value in unknown} - {value.name for value in probe.graph.outputs}
+    probe.graph.outputs.extend(v for node in probe.graph for v in node.outputs if v.name in wanted)
+    results = run(probe, random_inputs(probe, np.random.default_rng(0)))
+    for value in unknown:
+        value.shape = onnx_ir.Shape(results[str(value.name)].shape)
 
 
 def reference(
@@ -115,7 +135,7 @@ def _bytes(model: onnx_ir.Model) -> bytes:
     return data
 
 
-def _ort_errors() -> tuple[type[Exception], ...]:
+def runtime_errors() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415
 
     named = [getattr(state, name) for name in dir(state) if isinstance(getattr(state, name), type)]

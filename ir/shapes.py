@@ -34,7 +34,7 @@ def infer(model: onnx_ir.Model) -> bool:
     Known shapes are never forgotten. What cannot be inferred (custom operators) stays unknown.
     """
     try:
-        inferred = onnx.shape_inference.infer_shapes(_without_weights(model), data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(without_weights(model), data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         raise GalenError(f"shapes do not fit: {' '.join(str(error).split())[:200]}") from error
     learnt = False
@@ -77,7 +77,7 @@ def _vague(dim: int | onnx_ir.SymbolicDim) -> bool:
     return not isinstance(dim, int) and symbol(dim) is None
 
 
-def _without_weights(model: onnx_ir.Model) -> onnx.ModelProto:
+def without_weights(model: onnx_ir.Model) -> onnx.ModelProto:
     """Return the model with large initializers turned into inputs: inference needs no weights, and takes no 2 GB."""
     copy = model.clone()
     for graph in copy.graphs():
