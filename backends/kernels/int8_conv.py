@@ -44,7 +44,15 @@ class Int8Conv(Kernel):
         width = self.sink.channels
         weights = Spec(self.pack_weights(np.zeros(self.weight_shape, np.int8)).shape, "int8")
         others = self.addend.args if self.addend else ()
-        return (self.source.spec, weights, Spec((width,), "int32"), Spec((width,), "float32"), LIMITS, *others, self.sink.spec)
+        return (
+            self.source.spec,
+            weights,
+            Spec((width,), "int32"),
+            Spec((width,), "float32"),
+            LIMITS,
+            *others,
+            self.sink.spec,
+        )
 
     @property
     def weight_shape(self) -> tuple[int, ...]:

@@ -150,5 +150,3 @@ class _VnniTile(_DotTile):
 
     def _broadcast(self, word: Expr) -> Expr:
         return self.e.T.reinterpret("int8x64", self.e.T.broadcast(word, 16))
-
-

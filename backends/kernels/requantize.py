@@ -52,17 +52,17 @@ def ratios(
 
 
 def requantize(acc: np.ndarray, scale: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Return int8 of int32 accumulators `[..., channels]`; `limits` as in `LIMITS`."""
+    """Return the int32 that int32 accumulators `[..., channels]` become; `limits` as in `LIMITS`."""
     zero, low, high = (int(v) for v in limits)
     value = np.rint(acc.astype(np.float32) * scale.astype(np.float32))
-    return np.clip(np.clip(value, low - zero, high - zero) + zero, low, high).astype(np.int8)
+    return np.asarray(np.clip(value, low - zero, high - zero) + zero).astype(np.int32)
 
 
 def add(a: np.ndarray, b: np.ndarray, ratio: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Return the int8 sum of two int8 arrays; `ratio` as in `RATIOS`."""
+    """Return the sum of two 8-bit arrays as int32; `ratio` as in `RATIOS`."""
     ra, rb, offset = ratio
     value = np.rint(_fma(a.astype(np.float32), ra, _fma(b.astype(np.float32), rb, offset)))
-    return np.clip(value, limits[1], limits[2]).astype(np.int8)
+    return np.clip(value, limits[1], limits[2]).astype(np.int32)
 
 
 def _fma(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -102,7 +102,9 @@ class Requantizer:
             packed = self.e.let(self._narrow(values[first : first + 4]))
             run = len([i for i, _ in group if i == group[0][0]])
             for start in range(0, len(group), run):
-                self._store(packed, start, run, len(group), pixels[group[start][0]], channel + group[start][1] * self.lanes)
+                self._store(
+                    packed, start, run, len(group), pixels[group[start][0]], channel + group[start][1] * self.lanes
+                )
 
     def _store(
         self, packed: Expr, start: int, run: int, count: int, pixel: tuple[Expr, Expr, Expr], channel: Expr

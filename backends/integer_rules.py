@@ -1,0 +1,248 @@
+"""How each operator between DequantizeLinear and QuantizeLinear computes on integers; formulas in `backends.integer`."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from galen.backends.kernels.requantize import add, ratios, requantize, scales
+from galen.backends.qdq import Integers, Rounded, activation, integers
+from galen.ir import Node, Value
+from galen.ir.edit import const_value
+
+Get = Callable[[Value], np.ndarray]
+Rule = Callable[[Node, Rounded, Get], np.ndarray | None]
+"""Returns the integers of a node's output before clipping, None if the node does not fit."""
+
+F32 = np.float32
+_CHUNK = 1 << 24
+"""Elements of unfolded images that are multiplied at once."""
+
+
+def dequantize(q: np.ndarray, by: Integers) -> np.ndarray:
+    """Return `(q - zero) * scale` in fp32."""
+    shape = [1] * q.ndim
+    if q.ndim and by.scale.size > 1:
+        shape[by.axis] = -1
+    zero, scale = by.zero.astype(np.int32), by.scale.astype(F32)
+    if by.scale.size > 1:
+        zero, scale = np.broadcast_to(zero, scale.shape).reshape(shape), scale.reshape(shape)
+    return np.asarray((q.astype(np.int32) - zero).astype(F32) * scale, F32)
+
+
+def quantize(value: np.ndarray, scale: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
+    """Return `clip(rint(value / scale) + zero)` in the type of `zero`."""
+    zero = np.zeros((), np.uint8) if zero is None else zero
+    limits = np.iinfo(zero.dtype)
+    ratio = np.rint(np.asarray(value, F32) / F32(scale.item()))
+    return np.clip(ratio + F32(zero.item()), limits.min, limits.max).astype(zero.dtype)
+
+
+class Layer:
+    """The quantized operands of Conv, Gemm or MatMul.
+
+    Attributes:
+        x, w: of activation and weights; weights have zero point 0.
+        bias: int32 `[channels]`.
+    """
+
+    def __init__(self, x: Integers, w: Integers, weights: np.ndarray, bias: np.ndarray | None) -> None:
+        self.x, self.w, self.weights, self.bias = x, w, weights, bias
+
+    def scales(self, to: Rounded) -> np.ndarray:
+        """Return the multipliers of the requantization."""
+        return scales(self.x.scale.reshape(()), self.w.scale, np.asarray(to.scale))
+
+    def limits(self, to: Rounded) -> np.ndarray:
+        """Return zero point, low and high of the output."""
+        return np.array([to.zero, to.low, to.high], np.int32)
+
+
+def layer(node: Node) -> Layer | None:
+    """Return the operands of a layer with quantized input, constant symmetric weights and no or int32 bias."""
+    x, w = activation(node.inputs[0]), integers(node.inputs[1])
+    if x is None or w is None or w.constant is None or np.any(w.zero) or w.constant.dtype != np.int8:
+        return None
+    bias = None
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        b = integers(node.inputs[2])
+        if b is None or b.constant is None or b.constant.dtype != np.int32:
+            return None
+        if not np.array_equal(np.broadcast_to(b.scale, b.constant.shape), _bias_scale(x, w, b.constant)):
+            return None
+        bias = b.constant
+    return Layer(x, w, w.constant, bias)
+
+
+def _bias_scale(x: Integers, w: Integers, bias: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(F32(x.scale.item()) * w.scale.astype(F32), bias.shape)
+
+
+def _conv(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    found = layer(node)
+    if found is None or found.weights.ndim not in (3, 4) or (found.w.scale.size > 1 and found.w.axis != 0):
+        return None
+    x = get(found.x.q).astype(np.int32) - int(found.x.zero)
+    w = found.weights.astype(np.int32)
+    acc = convolve(x, w, geometry(node, x.shape[2:], w.shape[2:]), node.attributes.get_int("group", 1))
+    if found.bias is not None:
+        acc = acc + found.bias.reshape(-1, *[1] * (acc.ndim - 2))
+    return np.moveaxis(requantize(np.moveaxis(acc, 1, -1), found.scales(to), found.limits(to)), -1, 1)
+
+
+def _gemm(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    attributes = node.attributes
+    found = layer(node)
+    plain = attributes.get_float("alpha", 1.0) == 1 and attributes.get_float("beta", 1.0) == 1
+    if found is None or not plain or attributes.get_int("transA", 0):
+        return None
+    transposed = attributes.get_int("transB", 0)
+    if found.w.scale.size > 1 and found.w.axis % 2 != 1 - transposed:
+        return None
+    return _multiply(found, found.weights.T if transposed else found.weights, to, get)
+
+
+def _matmul(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    found = layer(node)
+    if found is None or found.weights.ndim != 2 or (found.w.scale.size > 1 and found.w.axis % 2 != 1):
+        return None
+    return _multiply(found, found.weights, to, get)
+
+
+def _multiply(found: Layer, weights: np.ndarray, to: Rounded, get: Get) -> np.ndarray:
+    x = get(found.x.q).astype(np.float64) - int(found.x.zero)
+    acc = (x @ weights.astype(np.float64)).astype(np.int32)
+    return requantize(acc if found.bias is None else acc + found.bias, found.scales(to), found.limits(to))
+
+
+def _add(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    a, b = (activation(value) for value in node.inputs)
+    if a is None or b is None:
+        return None
+    ratio = ratios(a.scale.reshape(()), b.scale.reshape(()), np.asarray(to.scale), int(a.zero), int(b.zero), to.zero)
+    return add(get(a.q), get(b.q), ratio, np.array([to.zero, to.low, to.high]))
+
+
+def _mul(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    a, b = (activation(value) for value in node.inputs)
+    if a is None or b is None:
+        return None
+    product = (get(a.q).astype(np.int32) - int(a.zero)) * (get(b.q).astype(np.int32) - int(b.zero))
+    return np.asarray(np.rint(product.astype(F32) * multiplier(a, b, to) + F32(to.zero)))
+
+
+def multiplier(a: Integers, b: Integers, to: Rounded) -> np.float32:
+    """Return the scale of a product of two activations, rounded in the order of QLinearMul."""
+    return F32(F32(F32(a.scale.item()) * F32(b.scale.item())) / F32(to.scale))
+
+
+def _global_average(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    x = activation(node.inputs[0])
+    if x is None:
+        return None
+    q = get(x.q)
+    count = int(np.prod(q.shape[2:]))
+    acc = q.sum(axis=tuple(range(2, q.ndim)), keepdims=True, dtype=np.int32) - int(x.zero) * count
+    return np.asarray(np.rint(acc.astype(F32) * mean_scale(x, to, count)) + to.zero)
+
+
+def mean_scale(x: Integers, to: Rounded, count: int) -> np.float32:
+    """Return the scale of a sum of `count` integers of which the mean is wanted (QLinearGlobalAveragePool)."""
+    return F32(F32(x.scale.item()) / F32(F32(to.scale) * F32(count)))
+
+
+def _reduce_mean(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    x = activation(node.inputs[0])
+    if x is None or len(get(x.q).shape) != 4 or sorted(a % 4 for a in _axes(node)) != [2, 3]:
+        return None
+    mean = _global_average(node, to, get)
+    return mean if mean is None or node.attributes.get_int("keepdims", 1) else mean[:, :, 0, 0]
+
+
+def _axes(node: Node) -> Sequence[int]:
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        axes = const_value(node.inputs[1])
+        return [] if axes is None else [int(a) for a in axes]
+    return list(node.attributes.get_ints("axes", ()))
+
+
+def _average_pool(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    x = activation(node.inputs[0])
+    if x is None or node.attributes.get_int("ceil_mode", 0):
+        return None
+    q = get(x.q).astype(np.int32) - int(x.zero)
+    kernel = tuple(node.attributes["kernel_shape"].as_ints())
+    where = geometry(node, q.shape[2:], kernel)
+    if kernel == q.shape[2:] and not any(where.pads):
+        return _global_average(node, to, get)
+    acc = windows(q, kernel, where).sum(axis=tuple(range(-len(kernel), 0)))
+    counted = np.ones_like(q[:1, :1]) if not node.attributes.get_int("count_include_pad", 0) else None
+    count = np.prod(kernel) if counted is None else windows(counted, kernel, where).sum(axis=(-2, -1))
+    mean = acc.astype(F32) * F32(x.scale.item()) / np.asarray(count, F32)
+    return np.asarray(np.rint(mean / F32(to.scale) + F32(to.zero)))
+
+
+class Geometry:
+    """Strides, dilations and padding (begin of every axis, then end) of a window over an image."""
+
+    def __init__(self, strides: Sequence[int], dilations: Sequence[int], pads: Sequence[int]) -> None:
+        self.strides, self.dilations, self.pads = tuple(strides), tuple(dilations), tuple(pads)
+
+
+def geometry(node: Node, image: Sequence[int], kernel: Sequence[int]) -> Geometry:
+    """Read strides, dilations, pads and auto_pad of Conv or a pooling operator."""
+    rank, attributes = len(kernel), node.attributes
+    strides = attributes.get_ints("strides", None) or (1,) * rank
+    dilations = attributes.get_ints("dilations", None) or (1,) * rank
+    auto = attributes.get_string("auto_pad", "NOTSET")
+    if not auto.startswith("SAME"):
+        return Geometry(strides, dilations, attributes.get_ints("pads", None) or (0,) * (2 * rank))
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    total = [max((-(-n // s) - 1) * s + k - n, 0) for n, s, k in zip(image, strides, spans, strict=True)]
+    small = [t // 2 for t in total]
+    large = [t - h for t, h in zip(total, small, strict=True)]
+    return Geometry(strides, dilations, (*small, *large) if auto == "SAME_UPPER" else (*large, *small))
+
+
+def windows(x: np.ndarray, kernel: Sequence[int], where: Geometry) -> np.ndarray:
+    """Return a view `[n, c, *out, *kernel]` of `x` padded with zeros."""
+    rank = len(kernel)
+    padded = np.pad(x, [(0, 0), (0, 0), *zip(where.pads[:rank], where.pads[rank:], strict=True)])
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, where.dilations, strict=True)]
+    view = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=tuple(range(2, 2 + rank)))
+    steps = [slice(None, None, s) for s in (*where.strides, *where.dilations)]
+    return view[(slice(None), slice(None), *steps)]
+
+
+def convolve(x: np.ndarray, w: np.ndarray, where: Geometry, group: int = 1) -> np.ndarray:
+    """Return the exact int32 convolution of int32 `x` `[n, c, …]` and `w` `[co, c / group, …]`.
+
+    Products are summed by BLAS in fp32 where no sum can reach 2^24, else in fp64.
+    """
+    largest = int(np.abs(w).reshape(len(w), -1).sum(axis=1, dtype=np.int64).max(initial=0)) * int(
+        np.abs(x).max(initial=0)
+    )
+    dtype = F32 if largest < 2**24 else np.float64
+    ci, co = x.shape[1] // group, len(w) // group
+    taps = windows(x.astype(dtype), w.shape[2:], where)
+    out = np.empty((len(x), len(w), *taps.shape[2 : x.ndim]), np.int32)
+    size = max(1, _CHUNK // max(1, int(np.prod(out.shape[2:])) * ci * int(np.prod(w.shape[2:]))))
+    inner = tuple(range(x.ndim, taps.ndim))
+    for g in range(group):
+        kernel = w[g * co : (g + 1) * co].astype(dtype)
+        for first in range(0, len(x), size):
+            part = taps[first : first + size, g * ci : (g + 1) * ci]
+            acc = np.tensordot(part, kernel, ((1, *inner), tuple(range(1, w.ndim))))
+            out[first : first + size, g * co : (g + 1) * co] = np.moveaxis(acc, -1, 1)
+    return out
+
+
+RULES: dict[str, Rule] = {
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "Add": _add,
+    "Mul": _mul,
+    "GlobalAveragePool": _global_average,
+    "ReduceMean": _reduce_mean,
+    "AveragePool": _average_pool,
+}
