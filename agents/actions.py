@@ -45,8 +45,9 @@ def widths(activation: float, weight: float, legal: Sequence[Bits], reference: i
     Where the layer runs fp16, the upper half of the floating range means that.
     """
     most = max(activation, weight)
-    narrow = any(max(pair.weight_bits, pair.activation_bits) < 8 or pair.weight_bits != pair.activation_bits
-                 for pair in legal)
+    narrow = any(
+        max(pair.weight_bits, pair.activation_bits) < 8 or pair.weight_bits != pair.activation_bits for pair in legal
+    )
     if most > MIXED_ABOVE and narrow:
         return Bits(width(weight, reference), width(activation, reference))
     if most > INT8_ABOVE and INT8 in legal:

@@ -32,7 +32,7 @@ class Hyper:
         elite: share of the experience that counts as best.
     """
 
-    hidden: tuple[int, int] = (128, 128)
+    hidden: tuple[int, int] = (64, 64)
     actor_rate: float = 1e-3
     critic_rate: float = 1e-3
     critic_decay: float = 1e-4
@@ -41,9 +41,9 @@ class Hyper:
     batch: int = 64
     capacity: int = 10_000
     warmup: int = 10
-    noise: float = 0.3
+    noise: float = 0.2
     noise_decay: float = 0.97
-    noise_floor: float = 0.08
+    noise_floor: float = 0.05
     updates: float = 2.0
     imitation: float = 1.0
     elite: float = 0.1

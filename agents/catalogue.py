@@ -1,0 +1,53 @@
+"""Searchers by the name that `--agent` takes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from galen.agents.bayesian import Gaussian, Parzen
+from galen.agents.ddpg import PUBLISHED, REPAIRED
+from galen.agents.evolutionary import Evolutionary
+from galen.agents.joint import joint
+from galen.agents.knapsack import Knapsack
+from galen.agents.problem import Problem
+from galen.agents.prune import prune
+from galen.agents.quantize import quantize
+from galen.agents.random import Random
+from galen.agents.rewards import reward as known_reward
+from galen.agents.searcher import Searcher
+from galen.agents.uniform import Uniform
+from galen.ir import UsageError
+
+LEARNERS = {"joint": joint, "prune": prune, "quantize": quantize}
+OTHERS: dict[str, Callable[[Problem], Searcher]] = {
+    "random": Random,
+    "uniform": Uniform,
+    "evolutionary": Evolutionary,
+    "bayesian": Parzen,
+    "gaussian": Gaussian,
+    "knapsack": Knapsack,
+}
+NAMES = (*LEARNERS, *OTHERS)
+
+
+def make(name: str, problem: Problem, *, faithful: bool = False, reward: str | None = None) -> Searcher:
+    """Return the searcher called `name`.
+
+    Args:
+        faithful: published constants and network sizes.
+        reward: which reward a learner is paid, None: its default.
+
+    Raises:
+        UsageError: no such searcher or reward, or an option that it does not have.
+    """
+    if name in LEARNERS:
+        hyper = PUBLISHED if faithful else REPAIRED
+        if reward is not None:
+            known_reward(reward)
+            hyper = replace(hyper, reward=reward)
+        return LEARNERS[name](problem, hyper)
+    if name not in OTHERS:
+        raise UsageError(f"unknown agent {name!r}", where="--agent", hint=f"known: {', '.join(NAMES)}")
+    if faithful or reward is not None:
+        option = "--faithful" if faithful else "--reward"
+        raise UsageError(f"agent {name} does not learn", where=option, hint=f"it is for {', '.join(LEARNERS)}")
+    return OTHERS[name](problem)

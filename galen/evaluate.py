@@ -1,0 +1,33 @@
+"""What the driver needs of whoever turns a policy into numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from galen.agents.searcher import Outcome
+from galen.backends.latency import Latency
+from galen.passes.policy import Policy
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An outcome, the latency layer by layer when there is one, and where the time went (seconds by phase)."""
+
+    outcome: Outcome
+    latency: Latency | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class Evaluator(Protocol):
+    """Builds, times and scores candidates. Deterministic."""
+
+    def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+        """Evaluate one legal policy.
+
+        Args:
+            bar: the best outcome so far that meets the goal; a candidate that can no longer beat it may stop early.
+
+        Raises:
+            GalenError: the candidate has no result; the search records why and goes on.
+        """
+        ...

@@ -1,0 +1,90 @@
+"""Estimates the latency of a policy from the layers already timed in this search, without building anything.
+
+It sees only what the search itself has timed, never what happens to be in a cache: two searches with the same seed
+predict, and therefore do, the same.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from galen.backends.latency import Latency
+from galen.passes.policy import FP32, Policy
+from galen.passes.space import LayerRange, Space
+
+_Sample = tuple[float, float, float]
+"""Share of outputs kept, share of inputs kept, milliseconds."""
+
+
+@dataclass
+class LatencyPredictor:
+    """Sum over layers of the nearest timed variant of each, scaled by its share of the work.
+
+    Near means: same widths, and a small ratio of channels. What belongs to no layer of the space (pooling, additions,
+    conversions) is interpolated between whole networks.
+    """
+
+    space: Space
+    _layers: dict[str, list[_Sample]] = field(default_factory=dict)
+    _rest: list[_Sample] = field(default_factory=list)
+
+    def learn(self, policy: Policy, latency: Latency) -> None:
+        """Take in the time of a network that was built under `policy`."""
+        times: dict[str, float] = {}
+        for timed in latency.layers:
+            times[timed.name] = times.get(timed.name, 0.0) + timed.latency_ms
+        for layer in self.space.layers:
+            sample = (*self._shares(layer, policy), times.pop(layer.name, 0.0))
+            samples = self._layers.setdefault(self._key(layer, policy), [])
+            if sample not in samples:
+                samples.append(sample)
+        self._rest.append((*self._summary(policy), sum(times.values())))
+
+    def __call__(self, policy: Policy) -> float:
+        """Return the estimate in milliseconds."""
+        return sum(self._layer(layer, policy) for layer in self.space.layers) + self._other(policy)
+
+    def _layer(self, layer: LayerRange, policy: Policy) -> float:
+        """Time of the nearest sample times the ratio of work, both shares under a logarithm."""
+        out, inner = self._shares(layer, policy)
+        samples = self._layers.get(self._key(layer, policy)) or self._layers.get(f"{layer.name}|{FP32}", [])
+        if not samples:
+            return 0.0
+        near = min(samples, key=lambda s: abs(math.log(s[0] / out)) + abs(math.log(s[1] / inner)))
+        return near[2] * out * inner / (near[0] * near[1])
+
+    def _other(self, policy: Policy) -> float:
+        """Mean over the networks seen, weighted by the inverse square of their distance."""
+        kept, bits = self._summary(policy)
+        weights = [1 / ((k - kept) ** 2 + (b - bits) ** 2 + 1e-6) for k, b, _ in self._rest]
+        return sum(w * ms for w, (_, _, ms) in zip(weights, self._rest, strict=True)) / max(sum(weights), 1e-12)
+
+    def _key(self, layer: LayerRange, policy: Policy) -> str:
+        return f"{layer.name}|{policy.layers.get(layer.name, FP32)}"
+
+    def _shares(self, layer: LayerRange, policy: Policy) -> tuple[float, float]:
+        return (
+            self.space.share(layer.outputs, layer.out_channels, policy),
+            self.space.share(layer.inputs, layer.in_channels, policy),
+        )
+
+    def _summary(self, policy: Policy) -> tuple[float, float]:
+        """Mean share of channels kept, mean share of layers that are not fp32."""
+        layers = self.space.layers
+        kept = sum(self._shares(layer, policy)[0] for layer in layers) / max(len(layers), 1)
+        narrow = sum(policy.layers.get(layer.name, FP32) != FP32 for layer in layers) / max(len(layers), 1)
+        return kept, narrow
+
+    def state(self) -> dict[str, Any]:
+        """Return all samples."""
+        return {"layers": {key: list(map(list, s)) for key, s in self._layers.items()}, "rest": list(self._rest)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self._layers = {key: [_sample(s) for s in samples] for key, samples in state["layers"].items()}
+        self._rest = list(map(_sample, state["rest"]))
+
+
+def _sample(values: list[float]) -> _Sample:
+    out, inner, milliseconds = values
+    return out, inner, milliseconds
