@@ -4,17 +4,21 @@ from onnx_ir import (
     Attr,
     AttributeType,
     DataType,
+    ExternalTensor,
     Function,
     Graph,
+    LazyTensor,
     Model,
     Node,
     Shape,
     SymbolicDim,
     Tensor,
+    TensorProtocol,
     TensorType,
     Value,
     tensor,
 )
+from onnx_ir.convenience import convert_attribute
 
 from galen.ir.errors import GalenError, UsageError
 from galen.ir.samples import Batch, Samples
@@ -24,17 +28,21 @@ __all__ = [
     "AttributeType",
     "Batch",
     "DataType",
+    "ExternalTensor",
     "Function",
     "GalenError",
     "Graph",
+    "LazyTensor",
     "Model",
     "Node",
     "Samples",
     "Shape",
     "SymbolicDim",
     "Tensor",
+    "TensorProtocol",
     "TensorType",
     "UsageError",
     "Value",
+    "convert_attribute",
     "tensor",
 ]

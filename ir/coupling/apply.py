@@ -1,0 +1,84 @@
+"""Carry out a cut: nodes follow by their rules, constants lose what was cut, shapes are brought up to date."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from galen.ir import GalenError, Graph, Model, Node, Shape, TensorProtocol, Value
+from galen.ir.coupling.analysis import rule_of
+from galen.ir.coupling.axes import operand_key
+from galen.ir.coupling.constants import drop_unused_constant, sliced
+from galen.ir.coupling.cut import Cut
+from galen.ir.coupling.rewriter import Rewriter
+from galen.ir.coupling.rule import Rule
+from galen.ir.coupling.rules import RULES
+from galen.ir.edit import Names, all_nodes, const_tensor, register_tensor
+
+
+def apply_cut(model: Model, cut: Cut, rules: Mapping[tuple[str, str], Rule] = RULES) -> bool:
+    """Remove from `model`, in place, what `cut` does not keep; return whether there was anything to remove.
+
+    `model` must be the one that was coupled, or a copy of it.
+    """
+    if not cut:
+        return False
+    nodes = list(all_nodes(model))
+    constants = [use for node in nodes for use in _cut_constants(node, cut)]
+    rewriter = Rewriter(model, cut)
+    for node in nodes:
+        rule = rule_of(node, rules)
+        if rule is not None and rewriter.enter(node):
+            rule.rewrite(rewriter)
+    _cut_constants_of(model, constants, cut)
+    for graph in model.graphs():
+        for value in graph.inputs:
+            _cut_shape(value, cut)
+    for node in nodes:
+        for value in node.outputs:
+            _cut_shape(value, cut)
+    return True
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A constant that a node reads, under the name its axes are tracked by."""
+
+    node: Node
+    index: int
+    key: str
+    value: Value
+    tensor: TensorProtocol
+
+
+def _cut_constants(node: Node, cut: Cut) -> Iterator[_Use]:
+    for index, value in enumerate(node.inputs):
+        tensor = const_tensor(value)
+        if value is not None and tensor is not None and cut.touches(key := operand_key(node, index)):
+            yield _Use(node, index, key, value, tensor)
+
+
+def _cut_constants_of(model: Model, uses: list[_Use], cut: Cut) -> None:
+    """Replace every cut constant by one that holds what stays; uses that are cut differently part ways."""
+    names = Names(model)
+    replaced: dict[str, Value] = {}
+    for use in uses:
+        if use.key not in replaced:
+            tensor = sliced(use.tensor, cut.axes[use.key])
+            replaced[use.key] = register_tensor(_graph_of(use), tensor, names.fresh(str(use.value.name)))
+        use.node.replace_input_with(use.index, replaced[use.key])
+    for use in uses:
+        name = use.value.name
+        if drop_unused_constant(use.value) and name in replaced and replaced[name].name != name:
+            replaced[name].name = name
+
+
+def _graph_of(use: _Use) -> Graph:
+    graph = use.value.graph or use.node.graph
+    if not isinstance(graph, Graph):
+        raise GalenError("the node belongs to a function", where=use.node.name, hint="inline functions first: simplify")
+    return graph
+
+
+def _cut_shape(value: Value, cut: Cut) -> None:
+    if value.shape is not None and cut.touches(str(value.name)):
+        kept = cut.axes[str(value.name)]
+        value.shape = Shape([len(kept[axis]) if axis in kept else dim for axis, dim in enumerate(value.shape)])

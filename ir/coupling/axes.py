@@ -1,0 +1,216 @@
+"""Ids for the elements of every axis and what ties them together: the state that coupling rules write to.
+
+Every axis of known length above 1 that a rule asks for owns a contiguous range of integers, one per index. A rule ties
+arrays of ids (these go or stay together) and freezes ids (these always stay). An axis that a rule of a node does not
+ask for is frozen when the node is left, so that forgetting an axis can cost pruning but never correctness.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galen.ir import Node, Value
+from galen.ir.edit import const_tensor
+from galen.ir.shapes import symbol
+
+Ids: TypeAlias = NDArray[np.int64]
+Dims: TypeAlias = tuple[int | str | None, ...]
+
+NONE: Ids = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An axis of a value. `start` is its first id."""
+
+    key: str
+    axis: int
+    size: int
+    start: int
+
+    @property
+    def ids(self) -> Ids:
+        """All ids of the axis, in order."""
+        return np.arange(self.start, self.start + self.size)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """One axis of one input of a node."""
+
+    node: Node
+    index: int
+    axis: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A node with a weight: its operand index and the weight's output and input axis."""
+
+    node: Node
+    weight: int
+    out_axis: int
+    in_axis: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A flat axis that is the product of several factors: it can be cut along one of them only.
+
+    Attributes:
+        flat: ids of the flat axis, row-major over `sizes`.
+        factors: ids per factor; `NONE` for a factor of length 1.
+    """
+
+    flat: Ids
+    factors: tuple[Ids, ...]
+    sizes: tuple[int, ...]
+    reason: str
+
+    def along(self, factor: int) -> Ids:
+        """Return the flat ids as a matrix `[factor length, rest]`."""
+        grid = self.flat.reshape(self.sizes)
+        return np.moveaxis(grid, factor, 0).reshape(self.sizes[factor], -1)
+
+
+def dims_of(value: Value | None) -> Dims | None:
+    """Return the lengths of a value's axes (a symbol or None where it is not a number); None when the rank is unknown."""
+    if value is None:
+        return None
+    shape = value.shape if value.shape is not None else getattr(const_tensor(value), "shape", None)
+    return None if shape is None else tuple(dim if isinstance(dim, int) else symbol(dim) for dim in shape)
+
+
+def operand_key(node: Node, index: int) -> str:
+    """Return the name under which the axes of an input are tracked.
+
+    Exporters let several nodes share one bias that happens to be equal. Such a vector counts once per use and is
+    un-shared when it is cut; a shared matrix (a tied embedding) counts once.
+    """
+    value = node.inputs[index]
+    name = str(value.name) if value is not None else ""
+    tensor = const_tensor(value)
+    if value is None or tensor is None or len(value.uses()) < 2 or value.is_graph_output():
+        return name
+    dims = tensor.shape.numpy()
+    return f"{name}@{node.outputs[0].name}:{index}" if tensor.size == max(dims, default=1) else name
+
+
+class Axes:
+    """What the rules of all nodes said. Rules call the methods below `enter`; `Coupling` reads the attributes."""
+
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
+        self.slots: dict[tuple[str, int], Slot] = {}
+        self.size = 0
+        self.ties: list[tuple[Ids, Ids]] = []
+        self.frozen: list[tuple[Ids, str]] = []
+        self.choices: list[Choice] = []
+        self.starts: list[tuple[Node, Ids]] = []
+        self.layers: list[Layer] = []
+        self.sums: list[Touch] = []
+        self.reductions: list[Touch] = []
+        self._asked: set[tuple[str, int]] = set()
+
+    def enter(self, node: Node) -> None:
+        """Begin a node: from here on axes are those of its operands."""
+        self.node = node
+        self._asked.clear()
+
+    def leave(self) -> None:
+        """End a node: freeze every axis of its operands that its rule did not ask for."""
+        node = self.node
+        keys = [(operand_key(node, i), value) for i, value in enumerate(node.inputs) if value is not None]
+        keys += [(str(value.name), value) for value in node.outputs]
+        for key, value in keys:
+            for axis, dim in enumerate(dims_of(value) or ()):
+                if (key, axis) not in self._asked and isinstance(dim, int) and dim > 1:
+                    self.freeze(self._ids(key, axis, dim), f"{self.label} keeps axis {axis} of {value.name} whole")
+
+    @property
+    def label(self) -> str:
+        """The node as messages name it."""
+        return f"{self.node.op_type} {self.node.name or self.node.outputs[0].name}"
+
+    def of(self, value: Value, axis: int) -> Ids:
+        """Return the ids of an axis of a value that is not an operand (graph inputs and outputs, loop bodies)."""
+        dims = dims_of(value)
+        return NONE if dims is None else self._ids(str(value.name), axis, dims[axis])
+
+    def input(self, index: int, axis: int) -> Ids:
+        """Return the ids of an axis of an input, `NONE` when its length is 1 or unknown or the input is absent."""
+        dims = self.input_dims(index)
+        return NONE if dims is None else self._ask(operand_key(self.node, index), axis, dims)
+
+    def output(self, index: int, axis: int) -> Ids:
+        """Return the ids of an axis of an output."""
+        dims = self.output_dims(index)
+        return NONE if dims is None else self._ask(str(self.node.outputs[index].name), axis, dims)
+
+    def input_dims(self, index: int) -> Dims | None:
+        """Return the lengths of the axes of an input, None when it is absent or its rank unknown."""
+        return dims_of(self.node.inputs[index]) if index < len(self.node.inputs) else None
+
+    def output_dims(self, index: int) -> Dims | None:
+        """Return the lengths of the axes of an output."""
+        return dims_of(self.node.outputs[index]) if index < len(self.node.outputs) else None
+
+    def tie(self, a: Ids, b: Ids) -> None:
+        """State that `a[i]` and `b[i]` go together. Arrays of different lengths cannot be followed: both freeze."""
+        if len(a) == len(b):
+            if len(a):
+                self.ties.append((a, b))
+            return
+        for ids in (a, b):
+            self.freeze(ids, f"{self.label} meets axes of lengths that differ or are unknown")
+
+    def freeze(self, ids: Ids, reason: str) -> None:
+        """State that `ids` always stay."""
+        if len(ids):
+            self.frozen.append((ids, reason))
+
+    def start(self, ids: Ids) -> None:
+        """State that the node computes these channels from a weight: only channels that start somewhere are cut."""
+        if len(ids):
+            self.starts.append((self.node, ids))
+
+    def layer(self, weight: int, out_axis: int, in_axis: int) -> None:
+        """State that the node is a layer whose weight is operand `weight`."""
+        self.layers.append(Layer(self.node, weight, out_axis, in_axis))
+
+    def sum_over(self, index: int, axis: int) -> Ids:
+        """Ask for an axis that the node sums products over: a cut channel is one that contributes zero."""
+        self.sums.append(Touch(self.node, index, axis))
+        return self.input(index, axis)
+
+    def reduce(self, index: int, axis: int) -> Ids:
+        """Ask for an axis that the node takes a statistic over: it is then one of the channels that stay."""
+        self.reductions.append(Touch(self.node, index, axis))
+        return self.input(index, axis)
+
+    def choose(self, flat: Ids, factors: Sequence[Ids], sizes: Sequence[int]) -> None:
+        """State that `flat` is a row-major product of factors: it follows the one along which it can be cut."""
+        reason = f"{self.label} mixes this axis with another"
+        self.choices.append(Choice(flat, tuple(factors), tuple(sizes), reason))
+
+    def inner(self, length: int) -> Ids:
+        """Return ids for a factor that is no axis of any value."""
+        key = f"factor {len(self.slots)} of {self.label}"
+        return self._ids(key, 0, length)
+
+    def _ask(self, key: str, axis: int, dims: Dims) -> Ids:
+        axis %= len(dims)
+        self._asked.add((key, axis))
+        return self._ids(key, axis, dims[axis])
+
+    def _ids(self, key: str, axis: int, dim: int | str | None) -> Ids:
+        if not isinstance(dim, int) or dim < 2:
+            return NONE
+        slot = self.slots.get((key, axis))
+        if slot is None:
+            slot = self.slots[key, axis] = Slot(key, axis, dim, self.size)
+            self.size += dim
+        return slot.ids if slot.size == dim else NONE

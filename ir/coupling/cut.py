@@ -1,0 +1,32 @@
+"""What is left of every axis after channels were chosen: plain data, valid for any copy of the analysed model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Kept indices by (name of value, axis), ascending; what is not listed is whole.
+
+    Attributes:
+        axes: the kept indices. A constant that several nodes share is listed once per use (`name@consumer:input`).
+        groups: kept channels by group name.
+        digest: structural digest of the model before the cut; empty: not recorded.
+    """
+
+    axes: Mapping[str, Mapping[int, NDArray[np.int64]]] = field(default_factory=dict)
+    groups: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.axes)
+
+    def kept(self, value: str, axis: int) -> NDArray[np.int64] | None:
+        """Return the original indices that remain of an axis of the value of that name, None when it is whole."""
+        return self.axes.get(value, {}).get(axis)
+
+    def touches(self, value: str) -> bool:
+        """Return whether any axis of the value of that name is cut."""
+        return value in self.axes

@@ -1,0 +1,48 @@
+"""Control flow: what enters a body, what it yields and what comes out of the node are one and the same."""
+
+from galen.ir import Node, Value
+from galen.ir.coupling.axes import Axes, Ids, dims_of
+from galen.ir.coupling.rule import Rule
+from galen.ir.edit import subgraphs_of
+
+
+def couple_if(node: Node, axes: Axes) -> None:
+    """Tie every output of the node to that output of both branches."""
+    for branch in subgraphs_of(node):
+        for index, value in enumerate(branch.outputs):
+            _tie_all(axes, value, _outputs(axes, index))
+
+
+def couple_loop(node: Node, axes: Axes) -> None:
+    """Tie carried values: initial, body input, body output, final. Stacked outputs gain a leading axis."""
+    (body,) = subgraphs_of(node)
+    carried = len(node.inputs) - 2
+    for index in range(carried):
+        inside = body.inputs[index + 2]
+        _tie_all(axes, inside, _inputs(axes, index + 2))
+        _tie_all(axes, inside, _outputs(axes, index))
+        _tie_all(axes, body.outputs[index + 1], _inputs(axes, index + 2))
+    for index in range(carried, len(node.outputs)):
+        _tie_all(axes, body.outputs[index + 1], _outputs(axes, index)[1:])
+
+
+def _inputs(axes: Axes, index: int) -> list[Ids]:
+    return [axes.input(index, axis) for axis in range(len(axes.input_dims(index) or ()))]
+
+
+def _outputs(axes: Axes, index: int) -> list[Ids]:
+    return [axes.output(index, axis) for axis in range(len(axes.output_dims(index) or ()))]
+
+
+def _tie_all(axes: Axes, value: Value, outside: list[Ids]) -> None:
+    """Tie the axes of a value of the body to those outside; freeze both sides where ranks differ."""
+    inside = [axes.of(value, axis) for axis in range(len(dims_of(value) or ()))]
+    if len(inside) == len(outside):
+        for a, b in zip(inside, outside, strict=True):
+            axes.tie(a, b)
+        return
+    for ids in (*inside, *outside):
+        axes.freeze(ids, f"{axes.label} passes a value of unknown rank")
+
+
+RULES = {"If": Rule(couple_if), "Loop": Rule(couple_loop)}

@@ -1,0 +1,279 @@
+"""Operators that pick ranges or positions of an axis: Slice, Split, Concat, Pad, Gather, Tile, Expand."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from galen.ir import Node
+from galen.ir.coupling.axes import Axes, Ids
+from galen.ir.coupling.rewriter import Rewriter
+from galen.ir.coupling.rule import Rule
+from galen.ir.coupling.weights import is_weight
+from galen.ir.edit import attribute, const_value
+
+
+def couple_slice(node: Node, axes: Axes) -> None:
+    """Tie the elements of the range; axes that are not sliced pass."""
+    dims, windows = axes.input_dims(0), slice_windows(node)
+    if dims is None or windows is None:
+        return
+    for axis, dim in enumerate(dims):
+        window = windows.get(axis % len(dims), windows.get(axis - len(dims), slice(None)))
+        inputs, outputs = axes.input(0, axis), axes.output(0, axis)
+        if isinstance(dim, int):
+            picked = inputs[window] if dim > 1 else inputs
+            if len(picked) == 1 and len(outputs) == 0:
+                axes.freeze(picked, f"{axes.label} picks one element")
+            else:
+                axes.tie(picked, outputs)
+        elif window != slice(None):
+            axes.freeze(outputs, f"{axes.label} slices an axis of unknown length")
+
+
+def slice_windows(node: Node) -> dict[int, slice] | None:
+    """Return the range per axis (as given, possibly negative), None when it is computed."""
+    if attribute(node, "starts") is not None:
+        starts, ends = attribute(node, "starts"), attribute(node, "ends")
+        over = attribute(node, "axes", list(range(len(starts))))
+        return {axis: slice(a, b) for axis, a, b in zip(over, starts, ends, strict=True)}
+    given = [const_value(value) for value in node.inputs[1:]]
+    if any(value is not None and array is None for value, array in zip(node.inputs[1:], given, strict=True)):
+        return None
+    starts, ends, over, steps = (*given, None, None)[:4]
+    if starts is None or ends is None:
+        return None
+    over = np.arange(len(starts)) if over is None else over
+    steps = np.ones(len(starts), np.int64) if steps is None else steps
+    return {
+        int(axis): slice(int(a), None if step < 0 and b < -(2**31) + 1 else int(b), int(step))
+        for axis, a, b, step in zip(over, starts, ends, steps, strict=True)
+    }
+
+
+def rewrite_slice(rewriter: Rewriter) -> None:
+    """Express the picked elements that remain as a range of the axis that remains, or gather them where it is none."""
+    windows = slice_windows(rewriter.node)
+    rank = rewriter.input_rank(0)
+    if windows is None or all(rewriter.input(0, axis) is None for axis in windows):
+        return
+    starts, ends, over, steps = [], [], [], []
+    for axis, window in windows.items():
+        start, end, step = window.start, window.stop, window.step or 1
+        kept, length = rewriter.input(0, axis), rewriter.input_length(0, axis)
+        if kept is not None:
+            places = np.searchsorted(kept, _remaining(np.arange(length)[window], kept))
+            if len(set(np.diff(places))) > 1:
+                rewriter.gather_input(0, axis % rank, places)
+                places = np.arange(len(places))
+            start, end, step = _range(places)
+        starts.append(start)
+        ends.append(_BEFORE_FIRST if end is None else end)
+        over.append(axis % rank)
+        steps.append(step)
+    _set_windows(rewriter, starts, ends, over, steps)
+
+
+_BEFORE_FIRST = int(np.iinfo(np.int64).min)
+
+
+def _remaining(picked: Ids, kept: Ids) -> Ids:
+    return picked[np.isin(picked, kept)]
+
+
+def _range(places: Ids) -> tuple[int, int, int]:
+    """Return start, end and step of evenly spaced positions."""
+    first, last = int(places[0]), int(places[-1])
+    step = int(places[1]) - first if len(places) > 1 else 1
+    end = last + 1 if step > 0 else last - 1
+    return first, _BEFORE_FIRST if end < 0 else end, step
+
+
+def _set_windows(rewriter: Rewriter, *columns: list[int]) -> None:
+    if rewriter.attribute("starts") is not None:
+        for name, column in zip(("starts", "ends", "axes"), columns[:3], strict=True):
+            rewriter.set_attribute(name, column)
+        return
+    for index, column in enumerate(columns, start=1):
+        rewriter.set_input(index, np.array(column, np.int64))
+
+
+def couple_concat(node: Node, axes: Axes) -> None:
+    """Tie every input to its range of the output; the other axes pass."""
+    out = axes.output_dims(0)
+    pieces = [axes.input_dims(index) for index in range(len(node.inputs))]
+    if out is None or any(piece is None for piece in pieces):
+        return
+    _couple_pieces(axes, attribute(node, "axis") % len(out), split=False)
+
+
+def couple_split(node: Node, axes: Axes) -> None:
+    """Tie every output to its range of the input; the other axes pass."""
+    dims = axes.input_dims(0)
+    if dims is None or any(axes.output_dims(index) is None for index in range(len(node.outputs))):
+        return
+    _couple_pieces(axes, attribute(node, "axis", 0) % len(dims), split=True)
+
+
+def _couple_pieces(axes: Axes, along: int, *, split: bool) -> None:
+    """Tie the whole (input of a Split, output of a Concat) to its pieces, which follow one another on axis `along`."""
+    whole, piece = (axes.input, axes.output) if split else (axes.output, axes.input)
+    dims_of_piece = axes.output_dims if split else axes.input_dims
+    count = len(axes.node.outputs if split else axes.node.inputs)
+    rank = len((axes.input_dims if split else axes.output_dims)(0) or ())
+    lengths = [(dims_of_piece(index) or ())[along] for index in range(count)]
+    for axis in range(rank):
+        if axis != along:
+            for index in range(count):
+                axes.tie(piece(index, axis), whole(0, axis))
+    if not all(isinstance(length, int) for length in lengths):
+        return
+    ends = np.cumsum([0, *lengths])
+    for index, (start, end) in enumerate(pairwise(ends)):
+        ids = whole(0, along)[start:end]
+        if end - start == 1:
+            axes.freeze(ids, f"{axes.label} has a piece of one element")
+        else:
+            axes.tie(piece(index, along), ids)
+
+
+def rewrite_split(rewriter: Rewriter) -> None:
+    """Give the new lengths of the pieces."""
+    axis = int(str(rewriter.attribute("axis", 0)))
+    if rewriter.input(0, axis) is None:
+        return
+    lengths = [rewriter.new_output_length(index, axis) for index in range(len(rewriter.node.outputs))]
+    if rewriter.opset < 13:
+        rewriter.set_attribute("split", lengths)
+    else:
+        rewriter.node.attributes.pop("num_outputs", None)
+        rewriter.set_input(1, np.array(lengths, np.int64))
+
+
+def couple_pad(node: Node, axes: Axes) -> None:
+    """Tie the elements that were there; padded elements of a constant are new. Other modes pad image axes only."""
+    dims, pads = axes.input_dims(0), pad_widths(node)
+    if dims is None or pads is None:
+        return
+    for axis, dim in enumerate(dims):
+        begin, end = pads[axis], pads[axis + len(dims)]
+        if begin == end == 0:
+            axes.tie(axes.input(0, axis), axes.output(0, axis))
+        elif isinstance(dim, int) and dim > 1 and min(begin, end) >= 0 and attribute(node, "mode", "constant") == "constant":
+            axes.tie(axes.input(0, axis), axes.output(0, axis)[begin : begin + dim])
+
+
+def pad_widths(node: Node) -> list[int] | None:
+    """Return the widths before and after every axis, None when they are computed."""
+    given = attribute(node, "pads")
+    if given is not None:
+        return list(given)
+    constant = const_value(node.inputs[1])
+    if constant is None or (len(node.inputs) > 3 and node.inputs[3] is not None):
+        return None
+    return list(constant.tolist())
+
+
+def rewrite_pad(rewriter: Rewriter) -> None:
+    """Count the padded elements that remain on both sides."""
+    pads = pad_widths(rewriter.node)
+    if pads is None:
+        return
+    rank = len(pads) // 2
+    for axis in range(rank):
+        kept = rewriter.output(0, axis)
+        length = rewriter.input_length(0, axis)
+        if kept is not None and (pads[axis] or pads[axis + rank]):
+            first = pads[axis]
+            pads[axis + rank] = int((kept >= first + length).sum())
+            pads[axis] = int((kept < first).sum())
+    if rewriter.attribute("pads") is not None:
+        rewriter.set_attribute("pads", pads)
+    else:
+        rewriter.set_input(1, np.array(pads, np.int64))
+
+
+def couple_gather(node: Node, axes: Axes) -> None:
+    """Tie picked elements to the output where the indices are a constant vector; else the picked axis stays.
+
+    The other axes of the data pass around the axes of the indices. A constant table starts them (an embedding).
+    """
+    data, indices = axes.input_dims(0), axes.input_dims(1)
+    if data is None or indices is None:
+        return
+    along = attribute(node, "axis", 0) % len(data)
+    for axis in range(len(data)):
+        if axis != along:
+            place = axis if axis < along else axis + len(indices) - 1
+            axes.tie(axes.input(0, axis), axes.output(0, place))
+            if is_weight(node.inputs[0]) and not is_weight(node.inputs[1]):
+                axes.start(axes.output(0, place))
+    constant = const_value(node.inputs[1])
+    if constant is not None and constant.ndim == 1 and constant.size > 1 and isinstance(data[along], int):
+        picked = axes.input(0, along)
+        axes.tie(picked[constant] if len(picked) else picked, axes.output(0, along))
+    elif constant is None:
+        for axis in range(len(indices)):
+            axes.tie(axes.input(1, axis), axes.output(0, along + axis))
+
+
+def rewrite_gather(rewriter: Rewriter) -> None:
+    """Number the picked positions anew."""
+    axis = int(str(rewriter.attribute("axis", 0)))
+    kept, indices = rewriter.input(0, axis), rewriter.constant(1)
+    length = rewriter.input_length(0, axis)
+    if kept is None or indices is None:
+        return
+    picked = indices % length
+    rewriter.set_input(1, np.searchsorted(kept, picked[np.isin(picked, kept)]).astype(indices.dtype))
+
+
+def couple_tile(node: Node, axes: Axes) -> None:
+    """Tie every repetition to the axis that is repeated; copies of an axis of length 1 are new."""
+    dims, repeats = axes.input_dims(0), const_value(node.inputs[1])
+    if dims is None or repeats is None:
+        return
+    for axis, dim in enumerate(dims):
+        inputs, outputs = axes.input(0, axis), axes.output(0, axis)
+        if isinstance(dim, int) and dim > 1:
+            for copy in outputs.reshape(-1, dim):
+                axes.tie(inputs, copy)
+
+
+def rewrite_tile(rewriter: Rewriter) -> None:
+    """Repeat an axis of length 1 as often as copies remain."""
+    lengths = rewriter.output_lengths()
+    new = {axis: length for axis, length in lengths.items() if rewriter.input_length(0, axis) == 1}
+    if new:
+        rewriter.set_lengths(1, new)
+
+
+def couple_expand(node: Node, axes: Axes) -> None:
+    """Tie axes that are not stretched (aligned at the right); copies of an axis of length 1 are new."""
+    dims, out = axes.input_dims(0), axes.output_dims(0)
+    if dims is None or out is None:
+        return
+    for axis in range(len(out)):
+        place = axis - len(out) + len(dims)
+        outputs = axes.output(0, axis)
+        if place >= 0 and dims[place] != 1:
+            axes.tie(axes.input(0, place), outputs)
+
+
+def rewrite_expand(rewriter: Rewriter) -> None:
+    """Give the new lengths of the cut axes."""
+    lengths = rewriter.output_lengths()
+    lead = rewriter.output_rank(0) - rewriter.input_length(1, 0)
+    shifted = {axis - lead: length for axis, length in lengths.items() if axis >= lead}
+    if shifted:
+        rewriter.set_lengths(1, shifted)
+
+
+RULES = {
+    "Slice": Rule(couple_slice, rewrite_slice),
+    "Concat": Rule(couple_concat),
+    "Split": Rule(couple_split, rewrite_split),
+    "Pad": Rule(couple_pad, rewrite_pad),
+    "Gather": Rule(couple_gather, rewrite_gather),
+    "Tile": Rule(couple_tile, rewrite_tile),
+    "Expand": Rule(couple_expand, rewrite_expand),
+}
