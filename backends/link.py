@@ -87,44 +87,72 @@ def virtual_machine(program: Program) -> "tvm.runtime.Module":
 
 
 def _emit_main(program: Program, builder: Any) -> None:
-    import tvm  # noqa: PLC0415
-
-    registers: dict[int, int] = {buffer: builder.r(i) for i, buffer in enumerate(program.inputs.values())}
-    registers |= {b: builder.convert_constant(tvm.runtime.tensor(a)) for b, a in program.constants.items()}
-    free = iter(range(len(program.inputs), 10**6))
-
-    def storage(size: int) -> int:
-        register = next(free)
-        scope = builder.convert_constant("global")
-        size_constant = builder.convert_constant(tvm.runtime.ShapeTuple([size]))
-        uint8 = builder.convert_constant(tvm.DataType("uint8"))
-        args = [builder.vm_state(), size_constant, builder.imm(DEVICE), uint8, scope]
-        builder.emit_call("vm.builtin.alloc_storage", args, register)
-        return register
-
-    def place(buffer: int, memory: int, offset: int) -> None:
-        register, spec = next(free), program.buffers[buffer]
-        shape = builder.convert_constant(tvm.runtime.ShapeTuple(spec.shape))
-        dtype = builder.convert_constant(tvm.DataType(spec.dtype))
-        args = [builder.r(memory), builder.imm(offset), shape, dtype]
-        builder.emit_call("vm.builtin.alloc_tensor", args, register)
-        builder.emit_call("vm.builtin.ensure_zero_offset", [builder.r(register)], register)
-        registers[buffer] = builder.r(register)
-
+    """Emit storage, tensors in it, and the calls."""
+    memory = _Tensors(program, builder)
     layout = plan(program)
     if layout.size:
-        arena = storage(layout.size)
+        arena = memory.storage(layout.size)
         for buffer, offset in layout.offsets.items():
-            place(buffer, arena, offset)
-    for buffer in program.outputs.values():
-        if buffer not in registers:
-            place(buffer, storage(program.buffers[buffer].nbytes), 0)
+            memory.place(buffer, arena, offset)
+    for buffer in map(program.memory, program.outputs.values()):
+        if buffer not in memory.registers:
+            memory.place(buffer, memory.storage(program.buffers[buffer].nbytes), 0)
+    for buffer in program.views:
+        memory.view(buffer)
     for call in program.calls:
-        builder.emit_call(call.kernel.symbol(program.target), [registers[b] for b in call.args], next(free))
-    results = [registers[b] for b in program.outputs.values()]
-    if len(results) == 1:
-        builder.emit_ret(results[0])
-        return
-    register = next(free)
-    builder.emit_call("vm.builtin.make_tuple", results, register)
-    builder.emit_ret(builder.r(register))
+        arguments = [memory.registers[b] for b in call.args]
+        builder.emit_call(call.kernel.symbol(program.target), arguments, memory.fresh())
+    results = [memory.registers[b] for b in program.outputs.values()]
+    if len(results) > 1:
+        register = memory.fresh()
+        builder.emit_call("vm.builtin.make_tuple", results, register)
+        results = [builder.r(register)]
+    builder.emit_ret(results[0])
+
+
+class _Tensors:
+    """Bytecode that brings every buffer into a register of the virtual machine."""
+
+    def __init__(self, program: Program, builder: Any) -> None:
+        import tvm  # noqa: PLC0415
+
+        self.program, self.builder, self.tvm = program, builder, tvm
+        self._next = len(program.inputs)
+        self.registers = {buffer: builder.r(i) for i, buffer in enumerate(program.inputs.values())}
+        for buffer, array in program.constants.items():
+            self.registers[buffer] = builder.convert_constant(tvm.runtime.tensor(array))
+
+    def fresh(self) -> int:
+        """Return an unused register."""
+        self._next += 1
+        return self._next - 1
+
+    def storage(self, size: int) -> int:
+        """Allocate `size` bytes; the machine's allocator keeps them between inferences."""
+        scope, byte = self.builder.convert_constant("global"), self.builder.convert_constant(self.tvm.DataType("uint8"))
+        args = [self.builder.vm_state(), self._shape((size,)), self.builder.imm(DEVICE), byte, scope]
+        return self._call("vm.builtin.alloc_storage", args)
+
+    def place(self, buffer: int, storage: int, offset: int) -> None:
+        """Let `buffer` be at `offset` of `storage`. Kernels want tensors without an offset of their own."""
+        spec = self.program.buffers[buffer]
+        dtype = self.builder.convert_constant(self.tvm.DataType(spec.dtype))
+        tensor = self._call(
+            "vm.builtin.alloc_tensor", [storage, self.builder.imm(offset), self._shape(spec.shape), dtype]
+        )
+        self.registers[buffer] = self._call("vm.builtin.ensure_zero_offset", [tensor])
+
+    def view(self, buffer: int) -> None:
+        """Let `buffer` be its base under another shape."""
+        base = self.registers[self.program.memory(buffer)]
+        self.registers[buffer] = self._call(
+            "vm.builtin.reshape", [base, self._shape(self.program.buffers[buffer].shape)]
+        )
+
+    def _shape(self, shape: tuple[int, ...]) -> int:
+        return int(self.builder.convert_constant(self.tvm.runtime.ShapeTuple(shape)))
+
+    def _call(self, function: str, args: list[int]) -> int:
+        register = self.fresh()
+        self.builder.emit_call(function, args, register)
+        return int(self.builder.r(register))

@@ -10,7 +10,7 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class Plan:
-    """Byte offset of every buffer that is neither input, output nor constant, in an arena of `size` bytes."""
+    """Byte offset of every buffer that is neither input, output, constant nor view, in an arena of `size` bytes."""
 
     offsets: Mapping[int, int]
     size: int
@@ -46,11 +46,12 @@ def plan(program: Program) -> Plan:
 
 
 def _lives(program: Program) -> list[_Life]:
-    outside = {*program.constants, *program.inputs.values(), *program.outputs.values()}
+    ends = {*program.inputs.values(), *program.outputs.values()}
+    outside = {*program.constants, *map(program.memory, ends)}
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for index, call in enumerate(program.calls):
-        for buffer in call.args:
+        for buffer in map(program.memory, call.args):
             if buffer not in outside:
                 first.setdefault(buffer, index)
                 last[buffer] = index

@@ -1,7 +1,7 @@
 """A lowered network: buffers, constants and a straight list of kernel calls. What is built, linked, run and timed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Program:
     Attributes:
         constants: packed weights by buffer index.
         inputs, outputs: buffer index of every input and output of the model, by name, in the model's own layout.
+        views: buffers that are another one's memory under another shape, by the index of that other one.
     """
 
     target: Target
@@ -40,3 +41,10 @@ class Program:
     inputs: Mapping[str, int]
     outputs: Mapping[str, int]
     calls: tuple[Call, ...]
+    views: Mapping[int, int] = field(default_factory=dict)
+
+    def memory(self, buffer: int) -> int:
+        """Return the buffer whose memory `buffer` is: itself unless it is a view."""
+        while buffer in self.views:
+            buffer = self.views[buffer]
+        return buffer

@@ -2,16 +2,19 @@
 
 from typing import Any
 
+import numpy as np
+
 from galen.backends.kernels.base import Image
 from galen.backends.kernels.emit import Emitter, Expr, pieces
 
 
-def clear_border(e: Emitter, image: Image, buffer: Any, zero: Expr = 0.0) -> None:
-    """Write `zero` into every border pixel of `image`.
+def clear_border(e: Emitter, image: Image, buffer: Any, zero: Expr | None = None) -> None:
+    """Write `zero` (a scalar of the image's type, by default 0) into every border pixel of `image`.
 
     In memory the right border of a row and the left border of the next are neighbours, so there are three runs per
     image: what lies before the first pixel, `h - 1` gaps, and what lies after the last.
     """
+    zero = e.zero(image.dtype) if zero is None else zero
     b, row = image.border, image.w + 2 * image.border
     if b == 0:
         return
@@ -27,10 +30,12 @@ def clear_border(e: Emitter, image: Image, buffer: Any, zero: Expr = 0.0) -> Non
 
 def fill(e: Emitter, flat: Any, start: Expr, count: int, value: Expr) -> None:
     """Write `count` elements equal to `value` from index `start` of a buffer with one axis."""
-    unit = e.lanes * 8
-    with e.loop(count // unit) as block:
-        for at in range(0, unit if count >= unit else 0, e.lanes):
-            e.store(flat, e.splat(value, e.lanes), start + block * unit + at, lanes=e.lanes)
+    vector = e.lanes * 4 // np.dtype(flat.dtype).itemsize
+    unit = vector * 8
     whole = count // unit * unit
-    for at, lanes in pieces(count - whole, e.lanes):
+    if whole:
+        with e.loop(count // unit) as block:
+            for at in range(0, unit, vector):
+                e.store(flat, e.splat(value, vector), start + block * unit + at, lanes=vector)
+    for at, lanes in pieces(count - whole, vector):
         e.store(flat, e.splat(value, lanes), start + whole + at, lanes=lanes)

@@ -65,16 +65,28 @@ class Emitter:
 
     @contextmanager
     def when(self, *conditions: Expr) -> Iterator[None]:
-        """Emit what follows under all of `conditions`; Python's True costs nothing, False emits dead code."""
+        """Emit what follows under all of `conditions`; Python's True costs nothing."""
         open_conditions = [c for c in conditions if c is not True]
         if not open_conditions:
             yield
             return
-        with (
-            self.T.If(self.T.And(*open_conditions) if len(open_conditions) == 2 else open_conditions[0]),
-            self.T.Then(),
-        ):
+        with self.T.If(self.all(*open_conditions)), self.T.Then():
             yield
+
+    def all(self, *conditions: Expr) -> Expr:
+        """Return the conjunction."""
+        value = conditions[0]
+        for condition in conditions[1:]:
+            value = self.T.And(value, condition)
+        return value
+
+    def choose(self, condition: Expr, value: Expr, otherwise: Expr) -> Expr:
+        """Return `value` under a scalar condition, evaluating (and loading) only what is returned."""
+        return self.T.if_then_else(condition, value, otherwise)
+
+    def zero(self, dtype: str) -> Expr:
+        """Return the scalar 0 of a type."""
+        return getattr(self.T, dtype)(0)
 
     def let(self, value: Expr) -> Expr:
         """Bind a value to a name, so that it is computed once."""

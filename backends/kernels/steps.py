@@ -8,7 +8,7 @@ axes of extent 1 broadcast.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -52,17 +52,17 @@ class Activation:
         return FUNCTIONS[self.name].numpy(value, self.alpha, self.beta).astype(np.float32)
 
 
-BinaryName = Literal["add", "sub", "rsub", "mul", "div", "rdiv", "max", "min"]
+BinaryName = Literal["add", "sub", "rsub", "mul", "div", "rdiv", "max", "min", "prelu"]
 
 
 @dataclass(frozen=True)
 class Binary:
-    """`value <name> operand`; `rsub` and `rdiv` have the operand on the left."""
+    """`value <name> operand`; `rsub` and `rdiv` have the operand on the left, `prelu` scales negative values by it."""
 
     name: BinaryName
     operand: Image
 
-    def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:  # noqa: ARG002
+    def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:
         """Return the vector result."""
         left, right = (operand, value) if self.name in ("rsub", "rdiv") else (value, operand)
         return {
@@ -72,19 +72,22 @@ class Binary:
             "div": lambda: left / right,
             "max": lambda: e.T.max(left, right),
             "min": lambda: e.T.min(left, right),
+            "prelu": lambda: e.T.Select(left < e.splat(0.0, lanes), left * right, left),
         }[self.name.removeprefix("r")]()
 
     def apply(self, value: np.ndarray, operand: np.ndarray | None) -> np.ndarray:
         """Return the result in numpy."""
         left, right = (operand, value) if self.name in ("rsub", "rdiv") else (value, operand)
-        function = {
+        functions: dict[str, Any] = {
             "add": np.add,
             "sub": np.subtract,
             "mul": np.multiply,
             "div": np.divide,
             "max": np.maximum,
             "min": np.minimum,
-        }[self.name.removeprefix("r")]
+            "prelu": lambda x, slope: np.where(x < 0, x * slope, x),
+        }
+        function = functions[self.name.removeprefix("r")]
         return np.asarray(function(left, right), np.float32)
 
 

@@ -1,0 +1,58 @@
+"""Element-wise operators that no producer could take into its epilogue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from galen.backends.kernels.base import Image, Kernel, Spec
+from galen.backends.kernels.border import clear_border
+from galen.backends.kernels.emit import Emitter, Expr, emit, pieces
+from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands, read
+from galen.backends.target import Target
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+
+@dataclass(frozen=True)
+class Elementwise(Kernel):
+    """An epilogue on its own. `source` is broadcast to `sink` along axes of extent 1."""
+
+    source: Image
+    sink: Image
+    steps: tuple[Step, ...]
+    family: ClassVar[str] = "elementwise"
+    macs: ClassVar[int] = 0
+
+    @property
+    def args(self) -> tuple[Spec, ...]:
+        """Image, operands, image."""
+        return (self.source.spec, *operands(self.steps), self.sink.spec)
+
+    def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
+        """Apply the steps."""
+        shape = (self.sink.n, self.sink.h, self.sink.w, self.sink.c)
+        value = np.broadcast_to(self.source.interior(inputs[0]), shape)
+        return [self.sink.place(apply_steps(self.steps, value, inputs[1:]))]
+
+    def tir(self, target: Target) -> "PrimFunc":
+        """Return a loop over pixels and vectors of channels."""
+        sink = self.sink
+        with emit(self.args, target) as e:
+            clear_border(e, sink, e.args[-1])
+            with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:
+                whole = sink.channels // e.lanes
+                if whole:
+                    with e.loop(whole) as c:
+                        self._vector(e, (n, y, x, c * e.lanes), e.lanes)
+                for c, lanes in pieces(sink.channels - whole * e.lanes, e.lanes):
+                    self._vector(e, (n, y, x, whole * e.lanes + c), lanes)
+        return e.function
+
+    def _vector(self, e: Emitter, at: tuple[Expr, Expr, Expr, Expr], lanes: int) -> None:
+        n, y, x, c = at
+        value = read(e, self.source, e.args[0], at, lanes)
+        value = emit_steps(e, self.steps, e.args[1:-1], value, at, lanes)
+        e.store(e.args[-1], value, n, y + self.sink.border, x + self.sink.border, c, lanes=lanes)

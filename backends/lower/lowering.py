@@ -1,0 +1,199 @@
+"""The state of a lowering: where every value is, and the calls so far."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from galen.backends.kernels.base import Image, Kernel, Spec
+from galen.backends.kernels.layout import FromImage, Move, ToImage
+from galen.backends.lower.axes import image_axes
+from galen.backends.program import Call, Program
+from galen.backends.target import Target
+from galen.ir import GalenError, Model, Node, Value
+from galen.ir.edit import const_value
+from galen.ir.shapes import static_shape
+
+Layout = Image | Spec
+Border = Callable[[Node, Value, Target], int]
+"""Returns the border that a node will ask of one of its inputs."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A buffer that holds a value, and how."""
+
+    buffer: int
+    layout: Layout
+
+
+@dataclass
+class Lowering:
+    """A network on its way to a `Program`. See the package's docstring for how rules use it."""
+
+    model: Model
+    target: Target
+    borders: dict[str, Border]
+    places: dict[Value, list[Place]] = field(default_factory=dict)
+    deferred: dict[Value, Callable[[], None]] = field(default_factory=dict)
+    absorbed: set[Node] = field(default_factory=set)
+    buffers: list[Spec] = field(default_factory=list)
+    constants: dict[int, np.ndarray] = field(default_factory=dict)
+    views: dict[int, int] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+
+    # -- buffers ------------------------------------------------------------------------------------------------------
+
+    def buffer(self, spec: Spec) -> int:
+        """Add a buffer."""
+        self.buffers.append(spec)
+        return len(self.buffers) - 1
+
+    def constant(self, array: np.ndarray) -> int:
+        """Add a constant buffer."""
+        index = self.buffer(Spec(array.shape, array.dtype.name))
+        self.constants[index] = np.ascontiguousarray(array)
+        return index
+
+    def view(self, buffer: int, shape: tuple[int, ...]) -> int:
+        """Return the same memory under another shape."""
+        spec = Spec(shape, self.buffers[buffer].dtype)
+        if spec == self.buffers[buffer]:
+            return buffer
+        if buffer in self.constants:
+            return self.constant(self.constants[buffer].reshape(shape))
+        index = self.buffer(spec)
+        self.views[index] = buffer
+        return index
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def call(self, kernel: Kernel, args: Sequence[int], node: Node) -> None:
+        """Append a call on behalf of `node`. `args` are buffers in the order of `kernel.args`."""
+        found = [self.buffers[index] for index in args]
+        if tuple(found) != kernel.args:
+            raise ValueError(f"{node.name}: {kernel} takes {kernel.args}, not {found}")
+        self.calls.append(Call(kernel, tuple(args), node.name or "", node.op_type))
+
+    def define(self, value: Value, layout: Layout) -> int:
+        """Add a buffer that will hold `value`, and return it for the call that writes it."""
+        buffer = self.buffer(layout.spec if isinstance(layout, Image) else layout)
+        self.alias(value, buffer, layout)
+        return buffer
+
+    def alias(self, value: Value, buffer: int, layout: Layout) -> None:
+        """Say that `value` is in a buffer that exists already."""
+        self.places.setdefault(value, []).append(Place(buffer, layout))
+
+    def defer(self, value: Value, make: Callable[[], None]) -> None:
+        """Let `make` define `value` when it is asked for."""
+        self.deferred[value] = make
+
+    def absorb(self, *nodes: Node) -> None:
+        """Mark nodes as computed by a call of another one."""
+        self.absorbed.update(nodes)
+
+    # -- values -------------------------------------------------------------------------------------------------------
+
+    def known(self, value: Value) -> bool:
+        """Return whether `value` can be asked for now: computed, deferred or constant."""
+        return value in self.places or value in self.deferred or const_value(value) is not None
+
+    def shape(self, value: Value | None) -> tuple[int, ...]:
+        """Return the shape of `value`, or raise GalenError."""
+        shape = static_shape(value)
+        if shape is None:
+            raise GalenError("its shape is not known", where=f"value {value.name if value else None}")
+        return shape
+
+    def readers(self, value: Value) -> list[Node]:
+        """Return the nodes that read `value`."""
+        return [use.node for use in value.uses()]
+
+    def border(self, value: Value) -> int:
+        """Return the widest border that the readers of `value` will ask for."""
+        rules = ((self.borders.get(node.op_type), node) for node in self.readers(value))
+        return max((rule(node, value, self.target) for rule, node in rules if rule), default=0)
+
+    def is_image(self, value: Value) -> bool:
+        """Return whether `value` has been written as an image."""
+        self._make(value)
+        return any(isinstance(place.layout, Image) for place in self.places.get(value, []))
+
+    def image(self, value: Value, border: int = 0) -> Place:
+        """Return `value` `[n, c, h, w]` as an image with a border of at least `border`, converting it if need be."""
+        self._make(value)
+        images = [p for p in self.places[value] if isinstance(p.layout, Image)]
+        for place in images:
+            if isinstance(place.layout, Image) and place.layout.border >= border:
+                return place
+        n, c, h, w = image_axes(self.shape(value))
+        dtype = value.dtype.numpy().name if value.dtype is not None else "float32"
+        wanted = Image(n, h, w, c, max(border, self.border(value)), dtype=dtype)
+        if images and isinstance(images[0].layout, Image):
+            copy = Move(images[0].layout, wanted, (h, w, c))
+            self._convert(value, copy, images[0].buffer, wanted)
+        else:
+            self._convert(value, ToImage(wanted), self.view(self.dense(value), (n, c, h, w)), wanted)
+        return self.places[value][-1]
+
+    def dense(self, value: Value) -> int:
+        """Return the buffer that holds `value` in ONNX's axis order, converting it if need be."""
+        self._make(value)
+        for place in self.places[value]:
+            if isinstance(place.layout, Spec):
+                return place.buffer
+        (place, *_) = self.places[value]
+        assert isinstance(place.layout, Image)
+        spec = Spec(self.shape(value), place.layout.dtype)
+        if contiguous(place.layout):
+            self.alias(value, self.view(place.buffer, spec.shape), spec)
+        else:
+            kernel = FromImage(place.layout)
+            out = self.view(self.define(value, spec), kernel.args[1].shape)
+            self.call(kernel, (place.buffer, out), self._owner(value))
+        return next(p.buffer for p in self.places[value] if isinstance(p.layout, Spec))
+
+    def _convert(self, value: Value, kernel: Kernel, source: int, layout: Layout) -> None:
+        self.call(kernel, (source, self.define(value, layout)), self._owner(value))
+
+    def _owner(self, value: Value) -> Node:
+        """Return the node on whose behalf `value` is converted."""
+        return value.producer() or self.readers(value)[0]
+
+    def _make(self, value: Value) -> None:
+        """See to it that `value` has a place."""
+        if value in self.places:
+            return
+        if value in self.deferred:
+            self.deferred.pop(value)()
+        elif (array := const_value(value)) is not None:
+            self.alias(value, self.constant(array), Spec(array.shape, array.dtype.name))
+        else:
+            raise GalenError("is read before it is computed", where=f"value {value.name}")
+
+    # -- the result ---------------------------------------------------------------------------------------------------
+
+    def program(self) -> Program:
+        """Return what has been lowered, with the model's outputs in their own layout."""
+        outputs = {str(value.name): self.dense(value) for value in self.model.graph.outputs}
+        inputs = {str(value.name): self.places[value][0].buffer for value in self.fed()}
+        used = {index for call in self.calls for index in call.args} | {*outputs.values()}
+        return Program(
+            self.target,
+            tuple(self.buffers),
+            {index: array for index, array in self.constants.items() if index in used},
+            inputs,
+            outputs,
+            tuple(self.calls),
+            self.views,
+        )
+
+    def fed(self) -> Iterator[Value]:
+        """Yield the inputs that the caller feeds."""
+        return (v for v in self.model.graph.inputs if v.name not in self.model.graph.initializers)
+
+
+def contiguous(image: Image) -> bool:
+    """Return whether the image's memory is that of the dense NCHW tensor."""
+    return image.border == 0 and image.channels == image.c and (image.h * image.w == 1 or image.c == 1)

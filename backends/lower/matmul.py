@@ -1,0 +1,51 @@
+"""Gemm and MatMul with constant weights: a pointwise convolution over an image of one row."""
+
+import numpy as np
+
+from galen.backends.kernels.base import Image, Spec
+from galen.backends.kernels.conv import DirectConv, best_tile
+from galen.backends.kernels.window import Window
+from galen.backends.lower.axes import rows_of
+from galen.backends.lower.fuse import epilogue
+from galen.backends.lower.lowering import Lowering
+from galen.ir import Node
+from galen.ir.edit import attribute, const_value
+
+
+def gemm(low: Lowering, node: Node) -> bool:
+    """Lower Gemm with constant weights and bias."""
+    weights = const_value(node.inputs[1])
+    bias = const_value(node.inputs[2] if len(node.inputs) > 2 else None)
+    if weights is None or attribute(node, "transA", 0) or (bias is None and len(node.inputs) > 2 and node.inputs[2]):
+        return False
+    weights = (weights.T if attribute(node, "transB", 0) else weights) * np.float32(attribute(node, "alpha", 1.0))
+    if bias is not None:
+        columns = weights.shape[1]
+        if bias.size not in (1, columns):
+            return False
+        bias = np.broadcast_to(bias.ravel() * np.float32(attribute(node, "beta", 1.0)), (columns,))
+    return _product(low, node, weights, bias)
+
+
+def matmul(low: Lowering, node: Node) -> bool:
+    """Lower MatMul whose right side is a constant matrix."""
+    weights = const_value(node.inputs[1])
+    if weights is None or weights.ndim != 2 or len(low.shape(node.inputs[0])) < 2:
+        return False
+    return _product(low, node, weights, None)
+
+
+def _product(low: Lowering, node: Node, weights: np.ndarray, bias: np.ndarray | None) -> bool:
+    """Multiply the rows of the node's first input with `weights` `[k, columns]`."""
+    shape = low.shape(node.outputs[0])
+    if weights.dtype != np.float32:
+        return False
+    rows, columns = rows_of(shape)
+    after = epilogue(low, node.outputs[0], Spec(shape, "float32"))
+    source, sink = Image(1, 1, rows, weights.shape[0], lanes=1), Image(1, 1, rows, columns, lanes=1)
+    kernel = DirectConv(source, sink, Window(1, 1), after.steps, best_tile(columns, rows, low.target))
+    image = low.view(low.dense(node.inputs[0]), source.spec.shape)
+    packed = low.constant(kernel.pack_weights(weights.T[:, :, None, None])), low.constant(kernel.pack_bias(bias))
+    out = low.define(after.value, Spec(shape, "float32"))
+    low.call(kernel, (image, *packed, *after.operands, low.view(out, sink.spec.shape)), node)
+    return True

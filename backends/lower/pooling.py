@@ -1,0 +1,53 @@
+"""Pooling operators."""
+
+from galen.backends.kernels.base import Image
+from galen.backends.kernels.pool import GlobalAverage, Pool
+from galen.backends.kernels.window import Window
+from galen.backends.lower.axes import image_axes
+from galen.backends.lower.fuse import epilogue
+from galen.backends.lower.lowering import Lowering
+from galen.backends.lower.windows import window_of
+from galen.ir import Node
+from galen.ir.edit import attribute
+from galen.ir.shapes import static_shape
+
+
+def pool(low: Lowering, node: Node) -> bool:
+    """Lower MaxPool (without indices) and AveragePool."""
+    kernel = tuple(attribute(node, "kernel_shape"))
+    if len(node.outputs) > 1 and node.outputs[1].uses():
+        return False
+    if len(kernel) not in (1, 2) or len(low.shape(node.inputs[0])) != len(kernel) + 2:
+        return False
+    window = window_of(node, kernel)
+    if node.op_type == "AveragePool" and _is_global(low, node, window):
+        return global_average(low, node)
+    divisor = kernel[0] * kernel[-1] if attribute(node, "count_include_pad", 0) and len(kernel) == 2 else 0
+    source = low.image(node.inputs[0])
+    assert isinstance(source.layout, Image)
+    n, c, h, w = image_axes(low.shape(node.outputs[0]))
+    after = epilogue(low, node.outputs[0], Image(n, h, w, c))
+    sink = Image(n, h, w, c, low.border(after.value))
+    call = Pool(source.layout, sink, window, "max" if node.op_type == "MaxPool" else "average", divisor, after.steps)
+    low.call(call, (source.buffer, *after.operands, low.define(after.value, sink)), node)
+    return True
+
+
+def global_average(low: Lowering, node: Node) -> bool:
+    """Lower GlobalAveragePool, and what amounts to it."""
+    source = low.image(node.inputs[0])
+    assert isinstance(source.layout, Image)
+    n, c, h, w = image_axes(low.shape(node.outputs[0]))
+    after = epilogue(low, node.outputs[0], Image(n, h, w, c))
+    sink = Image(n, h, w, c, low.border(after.value))
+    kernel = GlobalAverage(source.layout, sink, after.steps)
+    low.call(kernel, (source.buffer, *after.operands, low.define(after.value, sink)), node)
+    return True
+
+
+def _is_global(low: Lowering, node: Node, window: Window) -> bool:
+    shape = static_shape(node.inputs[0])
+    assert shape is not None
+    _, _, h, w = image_axes(shape)
+    whole = (window.kh, window.kw, window.top, window.left) == (h, w, 0, 0)
+    return whole and image_axes(low.shape(node.outputs[0]))[2:] == (1, 1)

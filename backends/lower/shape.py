@@ -1,0 +1,79 @@
+"""Operators that only move data: views where memory allows, copies elsewhere."""
+
+from galen.backends.kernels.base import Image, Spec
+from galen.backends.kernels.layout import Move
+from galen.backends.lower.axes import image_axes
+from galen.backends.lower.fuse import sole_reader
+from galen.backends.lower.lowering import Lowering
+from galen.ir import Node
+from galen.ir.edit import attribute, const_value
+
+
+def reshape(low: Lowering, node: Node) -> bool:
+    """Lower what keeps the order of elements: a view of the dense tensor."""
+    source = node.inputs[0]
+    if source is None or source.dtype is None:
+        return False
+    output = node.outputs[0]
+    spec = Spec(low.shape(output), source.dtype.numpy().name)
+    low.alias(output, low.view(low.dense(source), spec.shape), spec)
+    return True
+
+
+def move(low: Lowering, node: Node) -> bool:
+    """Lower Slice and Pad of an image: a chain of slices, and zero padding after it, is one copy."""
+    source = node.inputs[0]
+    if source is None or len(low.shape(source)) not in (3, 4) or not low.is_image(source):
+        return False
+    rank = len(low.shape(source))
+    starts, steps, pads, output = [0] * rank, [1] * rank, [0] * rank, source
+    nodes: list[Node] = []
+    following: Node | None = node
+    while following is not None and following.op_type == "Slice" and (cut := _slice(low, following)) is not None:
+        starts = [s + b * t for s, b, t in zip(starts, cut[0], steps, strict=True)]
+        steps = [t * u for t, u in zip(steps, cut[1], strict=True)]
+        nodes, output = [*nodes, following], following.outputs[0]
+        following = sole_reader(low, output)
+    extent = low.shape(output)
+    if following is not None and following.op_type == "Pad" and (zeros := _zero_pads(low, following)) is not None:
+        pads, nodes, output = zeros, [*nodes, following], following.outputs[0]
+    if not nodes or starts[0] or steps[:2] != [1, 1]:
+        return False
+    low.absorb(*nodes[1:])
+    image = low.image(source)
+    assert isinstance(image.layout, Image)
+    (_, c0, y0, x0), (_, oc, oy, ox), (_, ec, eh, ew) = map(image_axes, (starts, pads, extent))
+    n, c, h, w = image_axes(low.shape(output))
+    sink = Image(n, h, w, c, low.border(output), dtype=image.layout.dtype)
+    stride = image_axes(steps)[2:]
+    kernel = Move(image.layout, sink, (eh, ew, ec), (y0, x0, c0), stride, (oy, ox, oc))
+    low.call(kernel, (image.buffer, low.define(output, sink)), node)
+    return True
+
+
+def _slice(low: Lowering, node: Node) -> tuple[list[int], list[int]] | None:
+    """Return start and step on every axis, None when they are not constant or run backwards."""
+    shape = low.shape(node.inputs[0])
+    given = [const_value(v) for v in node.inputs[1:]]
+    if len(given) < 2 or any(array is None for array in given):
+        return None
+    starts, _, *rest = [[int(i) for i in array.ravel()] for array in given if array is not None]
+    axes = rest[0] if rest else range(len(starts))
+    strides = rest[1] if len(rest) > 1 else [1] * len(starts)
+    first, steps = [0] * len(shape), [1] * len(shape)
+    for axis, start, step in zip(axes, starts, strides, strict=True):
+        first[axis] = max(0, min(start + shape[axis] if start < 0 else start, shape[axis]))
+        steps[axis] = step
+    return (first, steps) if min(steps) > 0 else None
+
+
+def _zero_pads(low: Lowering, node: Node) -> list[int] | None:
+    """Return the padding before every axis, None when it is not constant zeros around channels and pixels."""
+    pads = const_value(node.inputs[1]) if len(node.inputs) > 1 else None
+    value = const_value(node.inputs[2]) if len(node.inputs) > 2 else None
+    if pads is None or attribute(node, "mode", "constant") != "constant" or len(node.inputs) > 3:
+        return None
+    rank = len(low.shape(node.inputs[0]))
+    if pads[0] or pads[rank] or pads.min() < 0 or (value is not None and value.any()):
+        return None
+    return [int(p) for p in pads[:rank]]
