@@ -1,0 +1,152 @@
+"""The loop and its journal: what was interrupted goes on exactly as if it had not been."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from galen.agents.catalogue import NAMES, make
+from galen.agents.goal import Goal
+from galen.agents.problem import Problem
+from galen.agents.searcher import Outcome
+from galen.backends.latency import Latency, LayerLatency
+from galen.episodes import Loop
+from galen.evaluate import Evaluation
+from galen.ir import GalenError
+from galen.journal import Journal
+from galen.passes.policy import FP32, INT8, Policy
+from galen.passes.space import GroupRange, LayerRange, Space
+from galen.predictor import LatencyPredictor
+
+SPACE = Space(
+    groups=tuple(GroupRange(f"conv{i}", 16, (4, 8, 12, 16)) for i in range(3)),
+    layers=tuple(
+        LayerRange(f"conv{i}", "Conv", 1000, 100, 16, 16, 3, 1, {f"conv{i}": 16}, {}, (INT8, FP32)) for i in range(3)
+    ),
+)
+
+
+class Toy:
+    """Latency counts channels, accuracy mourns them; the policy that keeps 4 of conv0 cannot be built."""
+
+    def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+        if policy.groups["conv0"].keep == 4:
+            raise GalenError("cannot be lowered", where="conv0")
+        layers = tuple(
+            LayerLatency(name, "Conv", "toy", policy.groups[name].keep / 16, None, 0) for name in policy.groups
+        )
+        total = sum(layer.latency_ms for layer in layers)
+        int8 = sum(bits == INT8 for bits in policy.layers.values())
+        latency = Latency(total, total, total, 1, "modelled", "toy", None, None, layers)
+        return Evaluation(Outcome(0.9 - 0.05 * (3 - total) - 0.001 * int8, total, 100), latency)
+
+
+def loop(journal: Journal, agent: str, evaluator: Toy | None = None) -> Loop:
+    predictor = LatencyPredictor(SPACE)
+    whole = SPACE.legal(Policy())
+    reference = Toy().evaluate(whole, None)
+    predictor.learn(whole, reference.latency)
+    goal = Goal(reference.outcome, max_latency_ms=1.8)
+    searcher = make(agent, Problem(SPACE, goal, predictor, seed=3))
+    return Loop(
+        goal, searcher, evaluator or Toy(), predictor, journal, begun=0.0, started=0.0, done=lambda *_: None,
+        clock=itertools.count().__next__,
+    )
+
+
+def results(journal: Journal) -> list[tuple]:
+    return [(e.number, str(e.policy), e.outcome, e.met, e.reward, e.layers) for e in journal.episodes()]
+
+
+@pytest.mark.parametrize("agent", [name for name in NAMES if name != "gaussian"])
+def test_a_resumed_search_has_the_journal_of_an_unbroken_one(agent: str, tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "whole.db", create=True) as whole:
+        loop(whole, agent).run(26, None)
+        expected = results(whole)
+    for stop in (5, 17, 26):
+        with Journal.open(tmp_path / "broken.db", create=True) as journal:
+            loop(journal, agent).run(stop, None)
+    with Journal.open(tmp_path / "broken.db") as journal:
+        assert results(journal) == expected
+
+
+def test_a_candidate_that_cannot_be_built_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal.db", create=True) as journal:
+        loop(journal, "random").run(30, None)
+        failed = [e for e in journal.episodes() if e.outcome.error]
+        assert {e.outcome.error for e in failed} == {"conv0: cannot be lowered"}
+        assert 0 < len(failed) < 30
+        assert all(e.policy.groups["conv0"].keep == 4 and not e.met for e in failed)
+
+
+def test_running_out_of_memory_costs_one_candidate(tmp_path: Path) -> None:
+    class Hungry(Toy):
+        def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+            raise MemoryError
+
+    with Journal.open(tmp_path / "journal.db", create=True) as journal:
+        assert loop(journal, "random", Hungry()).run(3, None)
+        assert [e.outcome.error for e in journal.episodes()] == ["out of memory"] * 3
+
+
+def test_an_interrupt_ends_the_loop_and_keeps_what_was_done(tmp_path: Path) -> None:
+    class Impatient(Toy):
+        calls = 0
+
+        def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+            self.calls += 1
+            if self.calls == 4:
+                raise KeyboardInterrupt
+            return super().evaluate(policy, bar)
+
+    with Journal.open(tmp_path / "journal.db", create=True) as journal:
+        assert not loop(journal, "random", Impatient()).run(10, None)
+        assert len(journal.episodes()) == 3
+
+
+def test_the_time_budget_counts_earlier_runs(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal.db", create=True) as journal:
+        searching = loop(journal, "random")
+        searching.begun = 100.0
+        searching.run(50, 120.0)
+        assert 0 < len(journal.episodes()) < 10
+
+
+def test_sigkill_at_any_moment_loses_at_most_the_running_episode(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "whole.db", create=True) as whole:
+        loop(whole, "joint").run(24, None)
+        expected = results(whole)
+    path, random = tmp_path / "killed.db", np.random.default_rng(0)
+    kills = 0
+    for _ in range(10):
+        process = subprocess.Popen([sys.executable, __file__, str(path)])
+        time.sleep(1.0 + 1.5 * random.random())
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills
+    with Journal.open(path, create=True) as journal:
+        loop(journal, "joint").run(24, None)
+        assert results(journal) == expected
+
+
+def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_text("not a database, but long enough to be read as one" * 30)
+    with pytest.raises(GalenError, match="not a journal"), Journal.open(tmp_path / "journal.db"):
+        pass
+    with pytest.raises(GalenError, match="no journal"), Journal.open(tmp_path / "nothing.db"):
+        pass
+
+
+if __name__ == "__main__":
+    with Journal.open(Path(sys.argv[1]), create=True) as killed:
+        slow = Toy()
+        slow.evaluate = lambda policy, bar: (time.sleep(0.05), Toy.evaluate(slow, policy, bar))[1]  # type: ignore
+        loop(killed, "joint", slow).run(24, None)
