@@ -1,0 +1,63 @@
+"""Times of kernels, kept between runs: a kernel is timed once per target and clock, whatever network it is part of."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS times (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+_WAIT_SECONDS = 60
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+Value = Mapping[str, Any]
+"""What is stored: JSON values by name."""
+
+
+class LatencyCache:
+    """A table from keys to times in one SQLite file, which several processes may use at once.
+
+    A file that SQLite finds corrupt is replaced by an empty one: everything in it can be measured again. What a
+    measurement raises is passed on and never stored.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def get(self, key: str) -> Value | None:
+        """Return what is stored under `key`."""
+        rows = self._execute("SELECT value FROM times WHERE key = ?", key)
+        return json.loads(rows[0][0]) if rows else None
+
+    def put(self, key: str, value: Value) -> None:
+        """Store `value` under `key`."""
+        self._execute("INSERT OR REPLACE INTO times VALUES (?, ?)", key, json.dumps(value))
+
+    def get_or(self, key: str, measure: Callable[[], Value]) -> Value:
+        """Return what is stored under `key`; measure and store it when there is nothing."""
+        found = self.get(key)
+        if found is None:
+            found = measure()
+            self.put(key, found)
+        return found
+
+    def _execute(self, statement: str, *values: str) -> list[tuple[str, ...]]:
+        try:
+            return self._try(statement, *values)
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", None) not in _BROKEN:
+                raise
+            self._discard()
+            return self._try(statement, *values)
+
+    def _try(self, statement: str, *values: str) -> list[tuple[str, ...]]:
+        with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as connection, connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(_SCHEMA)
+            return connection.execute(statement, values).fetchall()
+
+    def _discard(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
