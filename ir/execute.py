@@ -136,6 +136,7 @@ def _bytes(model: onnx_ir.Model) -> bytes:
 
 
 def runtime_errors() -> tuple[type[Exception], ...]:
+    """Return everything that onnxruntime raises about a model or its inputs: its exceptions have no common base."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415
 
     named = [getattr(state, name) for name in dir(state) if isinstance(getattr(state, name), type)]

@@ -50,6 +50,23 @@ def save(model: onnx_ir.Model, target: str | Path | IO[bytes]) -> None:
             stream.write(data)
 
 
+def check_target(target: str | Path) -> None:
+    """Fail early, before any work, when `target` cannot be a file or its folder is missing or read-only.
+
+    Raises:
+        GalenError: the reason.
+    """
+    path = Path(target)
+    if str(target) == STANDARD_STREAM:
+        return
+    if path.is_dir():
+        raise GalenError("is a directory, not a file", where=str(path))
+    if not path.parent.is_dir():
+        raise GalenError("the folder does not exist", where=str(path.parent))
+    if not os.access(path.parent, os.W_OK):
+        raise GalenError("the folder is not writable", where=str(path.parent))
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turn the errors of reading `path` into a GalenError that names it."""

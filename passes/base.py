@@ -3,13 +3,13 @@
 import dataclasses
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
 
 from galen.ir import Model
 from galen.ir.clone import transaction
-
-BOUND = "galen.bound"
+from galen.passes.fields import BOUND, CHILDREN, written
 
 _RUNNING = "galen.transaction"
 """Key in a model's scratch memory that says: an enclosing pass already guards it."""
@@ -51,28 +51,48 @@ class Pass(ABC):
         Whatever a subclass writes here runs as a transaction: after an error the model is as it was.
         """
 
-    def bind(self, **resources: Any) -> "Pass":
+    def explain(self, model: Model, /) -> Iterator[str]:  # noqa: ARG002
+        """Yield lines on what applying the pass to `model` will do and why; the model stays as it is."""
+        yield from ()
+
+    def bind(self, **resources: Any) -> Self:
         """Return this pass with its bound fields filled from `resources` (those it does not declare are ignored)."""
-        wanted = {
-            f.name: resources[f.metadata[BOUND]]
-            for f in dataclasses.fields(self)  # type: ignore[arg-type]
-            if f.metadata.get(BOUND) in resources
-        }
+        wanted: dict[str, Any] = {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            if field.metadata.get(BOUND) in resources:
+                wanted[field.name] = resources[field.metadata[BOUND]]
+            elif field.name == CHILDREN:
+                wanted[field.name] = tuple(child.bind(**resources) for child in getattr(self, CHILDREN))
         return dataclasses.replace(self, **wanted) if wanted else self  # type: ignore[type-var]
+
+    def __str__(self) -> str:
+        """Return the pass's text: `Pipeline.parse(str(p))` is a pipeline of `p`."""
+        options = " ".join(written(self))
+        children = getattr(self, CHILDREN, None)
+        inside = "" if children is None else f"({','.join(map(str, children))})"
+        return self.name + (f"{{{options}}}" if options else "") + inside
 
 
 def _guarded(apply: Callable[[Any, Model], bool]) -> Callable[[Any, Model], bool]:
     """Make `apply` a transaction, unless it is called by a pass that already is one."""
 
     @functools.wraps(apply)
-    def guarded(self: Any, model: Model, /) -> bool:
-        if model.meta.get(_RUNNING) == id(model):  # a clone inherits the scratch memory, not the guard
+    def wrapper(self: Any, model: Model, /) -> bool:
+        with guarded(model):
             return apply(self, model)
-        model.meta[_RUNNING] = id(model)
-        try:
-            with transaction(model):
-                return apply(self, model)
-        finally:
-            del model.meta[_RUNNING]
 
-    return guarded
+    return wrapper
+
+
+@contextmanager
+def guarded(model: Model) -> Iterator[None]:
+    """Run the block as a transaction on `model`, or as part of the one that is already running."""
+    if model.meta.get(_RUNNING) == id(model):  # a clone inherits the scratch memory, not the guard
+        yield
+        return
+    model.meta[_RUNNING] = id(model)
+    try:
+        with transaction(model):
+            yield
+    finally:
+        del model.meta[_RUNNING]
