@@ -183,13 +183,16 @@ class Axes:
 
     def sum_over(self, index: int, axis: int) -> Ids:
         """Ask for an axis that the node sums products over: a cut channel is one that contributes zero."""
-        self.sums.append(Touch(self.node, index, axis))
+        self.sums.append(self._touch(index, axis))
         return self.input(index, axis)
 
     def reduce(self, index: int, axis: int) -> Ids:
         """Ask for an axis that the node takes a statistic over: it is then one of the channels that stay."""
-        self.reductions.append(Touch(self.node, index, axis))
+        self.reductions.append(self._touch(index, axis))
         return self.input(index, axis)
+
+    def _touch(self, index: int, axis: int) -> Touch:
+        return Touch(self.node, index, axis % max(len(self.input_dims(index) or ()), 1))
 
     def choose(self, flat: Ids, factors: Sequence[Ids], sizes: Sequence[int]) -> None:
         """State that `flat` is a row-major product of factors: it follows the one along which it can be cut."""

@@ -94,7 +94,7 @@ class Rewriter:
             new[list(lengths)] = list(lengths.values())
             self.set_input(index, new)
         elif lengths:
-            self.node.replace_input_with(index, self._overwritten(self._given(index), lengths, before=True))
+            self.node.replace_input_with(index, self._overwritten(self.given(index), lengths, before=True))
 
     def overwrite_output(self, lengths: Mapping[int, int]) -> None:
         """Let all readers of output 0, a vector of lengths, see these entries instead of what is computed."""
@@ -106,10 +106,31 @@ class Rewriter:
 
     def gather_input(self, index: int, axis: int, places: Ids) -> None:
         """Put a Gather of constant positions before an input."""
-        source = self._given(index)
+        self.insert_before(index, self._gather(self.given(index), axis, places))
+
+    def gather_output(self, axis: int, places: Ids) -> None:
+        """Put a Gather of constant positions after output 0."""
+        output = self.node.outputs[0]
+        uses = list(output.uses())
+        replacement = self._place(self._gather(output, axis, places), output, before=False)
+        for use in uses:
+            use.node.replace_input_with(use.idx, replacement)
+
+    def insert_before(self, index: int, node: Node) -> None:
+        """Let input `index` come out of a new node."""
+        self.node.replace_input_with(index, self._place(node, self.given(index), before=True))
+
+    def given(self, index: int) -> Value:
+        """Return an input that must be there."""
+        value = self.node.inputs[index]
+        if value is None:
+            raise ValueError(f"{self.node.op_type} lacks input {index}")
+        return value
+
+    def _gather(self, source: Value, axis: int, places: Ids) -> Node:
         gather = Node("", "Gather", [source, self.constant_value(places, f"{source.name}_places")])
         gather.attributes.add(convert_attribute("axis", axis))
-        self.node.replace_input_with(index, self._place(gather, source, before=True))
+        return gather
 
     def _overwritten(self, source: Value, lengths: Mapping[int, int], *, before: bool = False) -> Value:
         """Return `source`, a computed vector of lengths, with some entries replaced by constants."""
@@ -127,12 +148,6 @@ class Rewriter:
         graph = self._graph()
         (graph.insert_before if before else graph.insert_after)(self.node, node)
         return node.outputs[0]
-
-    def _given(self, index: int) -> Value:
-        value = self.node.inputs[index]
-        if value is None:
-            raise ValueError(f"{self.node.op_type} lacks input {index}")
-        return value
 
     def _graph(self) -> Graph:
         if not isinstance(self.node.graph, Graph):

@@ -207,6 +207,7 @@ def couple_gather(node: Node, axes: Axes) -> None:
             axes.tie(axes.input(0, axis), axes.output(0, place))
             if is_weight(node.inputs[0]) and not is_weight(node.inputs[1]):
                 axes.start(axes.output(0, place))
+                axes.layer(0, axis, along)
     constant = const_value(node.inputs[1])
     if constant is not None and constant.ndim == 1 and constant.size > 1 and isinstance(data[along], int):
         picked = axes.input(0, along)
