@@ -1,5 +1,6 @@
 """The graph: `onnx_ir` under the names that Galen uses, and what ONNX lacks. Nothing else imports `onnx_ir`."""
 
+from onnx import ModelProto
 from onnx_ir import (
     Attr,
     AttributeType,
@@ -34,6 +35,7 @@ __all__ = [
     "Graph",
     "LazyTensor",
     "Model",
+    "ModelProto",
     "Node",
     "Samples",
     "Shape",

@@ -122,6 +122,13 @@ def _parse(data: bytes, name: str, base: Path) -> onnx_ir.Model:
     return from_proto(proto, name, base)
 
 
+def to_proto(model: onnx_ir.Model) -> onnx.ModelProto:
+    """Return the model as protobuf, weights included: external data is read into memory."""
+    copy = model.clone()
+    onnx_ir.external_data.load_to_model(copy)
+    return onnx_ir.to_proto(copy)
+
+
 def from_proto(proto: onnx.ModelProto, name: str = "model", base: Path | None = None) -> onnx_ir.Model:
     """Turn a parsed model into the IR.
 

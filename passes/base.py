@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from galen.ir import Model
 from galen.ir.clone import transaction
 from galen.passes.fields import BOUND, CHILDREN, written
+from galen.passes.kinds import apply_to
 
 _RUNNING = "galen.transaction"
 """Key in a model's scratch memory that says: an enclosing pass already guards it."""
@@ -50,6 +51,10 @@ class Pass(ABC):
 
         Whatever a subclass writes here runs as a transaction: after an error the model is as it was.
         """
+
+    def __call__(self, model: Any, example: tuple[Any, ...] | None = None) -> Any:
+        """Return the rewritten model in the form that `model` has; see `galen.passes.kinds.apply_to`."""
+        return apply_to(self, model, example)
 
     def explain(self, model: Model, /) -> Iterator[str]:  # noqa: ARG002
         """Yield lines on what applying the pass to `model` will do and why; the model stays as it is."""

@@ -17,9 +17,14 @@ BARE = re.compile(r"""[^\s{}()\[\],="@][^\s{}()\[\],="]*""")
 
 
 def options(kind: type) -> dict[str, dataclasses.Field[Any]]:
-    """Return the fields that text can set, by their name in text (`global_`, a Python keyword, is `global`)."""
+    """Return the fields that text can set, by their name in text."""
     fields = dataclasses.fields(kind)
-    return {f.name.rstrip("_").replace("_", "-"): f for f in fields if f.name != CHILDREN and BOUND not in f.metadata}
+    return {key_of(f.name): f for f in fields if f.name != CHILDREN and BOUND not in f.metadata}
+
+
+def key_of(field: str) -> str:
+    """Return a field's name in text: `round_to` is `round-to`; `global_`, a Python keyword, is `global`."""
+    return field.rstrip("_").replace("_", "-")
 
 
 def hints(kind: type) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from galen.ir.errors import GalenError, UsageError
 from galen.ir.io import readable
 from galen.passes import registry
 from galen.passes.base import Pass
-from galen.passes.fields import BARE, CHILDREN, convert, default_of, hints, options
+from galen.passes.fields import BARE, CHILDREN, convert, default_of, hints, key_of, options
 
 _JSON = json.JSONDecoder()
 
@@ -27,11 +27,13 @@ class Value(NamedTuple):
         column: where it starts.
         data: decoded from JSON; the word itself if it is none.
         word: the text of a bare word or the content of a file, what a string field takes; None for other JSON.
+        source: the file it comes from.
     """
 
     column: int
     data: Any
     word: str | None
+    source: str | None = None
 
 
 def parse(text: str) -> tuple[Pass, ...]:
@@ -156,8 +158,8 @@ class _Reader:
     def file(self) -> Value:
         column = self.at
         self.expect("@")
-        name = self.json() if self.peek() == '"' else self.word("the name of a file")
-        path = Path(str(name))
+        name = str(self.json() if self.peek() == '"' else self.word("the name of a file"))
+        path = Path(name)
         with readable(path):
             content = path.read_bytes()
         try:
@@ -165,15 +167,17 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise GalenError("is not a text file", where=str(path)) from error
         try:
-            return Value(column, json.loads(text), text)
+            return Value(column, json.loads(text), text, name)
         except (json.JSONDecodeError, RecursionError):
-            return Value(column, text, text)
+            return Value(column, text, text, name)
 
     def converted(self, kind: type[Pass], key: str, value: Value) -> Any:
         try:
             return convert(hints(kind)[options(kind)[key].name], value.data, value.word)
         except ValueError as error:
             raise self.error(f"option {key!r}: {error}", value.column) from error
+        except GalenError as error:
+            raise GalenError(str(error), where=value.source or f"option {key}") from error
 
     def build(self, kind: type[Pass], arguments: dict[str, Any], column: int, columns: dict[str, int]) -> Pass:
         fields = options(kind).items()
@@ -183,7 +187,7 @@ class _Reader:
         try:
             return kind(**arguments)
         except UsageError as error:
-            place = columns.get((error.where or "").replace("_", "-"), column)
+            place = columns.get(key_of(error.where or ""), column)
             raise self.error(str(error), place) from error
 
 
