@@ -48,11 +48,12 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Weight:
-    """A layer's weight by operand name, with its output and its input axis."""
+    """A layer's weight: the name of the operand and its place, its output and its input axis."""
 
     layer: str
     op: str
     operand: str
+    index: int
     out_axis: int
     in_axis: int
 

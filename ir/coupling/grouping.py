@@ -140,6 +140,6 @@ def _explain(axes: Axes, decision: Decision, label: Ids, kind: Ids) -> tuple[Fro
 
 def _weights(axes: Axes) -> tuple[Weight, ...]:
     return tuple(
-        Weight(node_name(layer.node), layer.node.op_type, operand_key(layer.node, layer.weight), layer.out_axis, layer.in_axis)
-        for layer in axes.layers
+        Weight(node_name(at.node), at.node.op_type, operand_key(at.node, at.weight), at.weight, at.out_axis, at.in_axis)
+        for at in axes.layers
     )
