@@ -1,20 +1,19 @@
 """Direct convolution, which is also the matrix product: a 1x1 window over an image of one row.
 
-Goto and van de Geijn's register blocking (2008): `pixels` x `vectors` accumulators stay in registers over the whole
-reduction; weights are packed in the order in which they are read.
+A register tile covers neighbouring pixels of a row times a block of output channels; weights are packed in the order in
+which they are read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby, product
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
-from galen.backends.kernels.emit import Emitter, Expr, Register, emit, pieces, vector_lanes
+from galen.backends.kernels.emit import Emitter, Expr, emit, pieces
+from galen.backends.kernels.registers import VECTOR, Block, RegisterTile, Tile, blocks, padded, runs
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
@@ -22,16 +21,8 @@ from galen.backends.target import Target
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
-VECTOR = 4
-"""Channels per vector of packed weights; cores with wider registers read several at once."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Register tile: `pixels` neighbours in a row times `vectors` of output channels."""
-
-    pixels: int
-    vectors: int
+TILE = Tile(6, 4)
+"""24 accumulators, 6 inputs, 2 weights: all 32 registers of an ARM core."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ class DirectConv(Kernel):
     sink: Image
     window: Window
     steps: tuple[Step, ...] = ()
-    tile: Tile = Tile(6, 4)
+    tile: Tile = TILE
     family: ClassVar[str] = "direct"
 
     @property
@@ -64,11 +55,11 @@ class DirectConv(Kernel):
 
     @property
     def _width(self) -> int:
-        return -(-self.sink.c // VECTOR) * VECTOR
+        return padded(self.sink.c)
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Order `[co, ci, kh, kw]` as blocks of output channels, each `[kh, kw, ci, channels of the block]`."""
-        taps = np.zeros((*self._taps, self._width), np.float32)
+        taps = np.zeros((*self.taps, self._width), np.float32)
         taps[..., : self.sink.c] = weights.transpose(2, 3, 1, 0)
         return np.concatenate([taps[..., b.first : b.first + b.width].ravel() for b in self._blocks])
 
@@ -80,22 +71,21 @@ class DirectConv(Kernel):
         return packed
 
     @property
-    def _taps(self) -> tuple[int, int, int]:
+    def taps(self) -> tuple[int, int, int]:
+        """Rows, columns and channels that every output reads."""
         return self.window.kh, self.window.kw, self.source.c
 
-    @cached_property
-    def _blocks(self) -> list["_Block"]:
-        step = self.tile.vectors * VECTOR
-        starts = range(0, self._width, step)
-        return [_Block(c, min(step, self._width - c), min(step, self.sink.channels - c)) for c in starts]
+    @property
+    def _blocks(self) -> list[Block]:
+        return blocks(self.sink.c, self.sink.channels, self.tile)
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Sum products over all taps, in double precision."""
         image, packed, bias, *others = inputs
         blocks, at = [], 0
         for block in self._blocks:
-            size = int(np.prod(self._taps)) * block.width
-            blocks.append(packed[at : at + size].reshape(*self._taps, block.width))
+            size = int(np.prod(self.taps)) * block.width
+            blocks.append(packed[at : at + size].reshape(*self.taps, block.width))
             at += size
         weights = np.concatenate(blocks, axis=-1)[..., : self.sink.c].astype(np.float64)
         taps = self.window.taps(self.source, self.sink, image).astype(np.float64)
@@ -107,115 +97,65 @@ class DirectConv(Kernel):
         with emit(self.args, target) as e:
             clear_border(e, self.sink, e.args[-1])
             with e.loop(self.sink.n) as n:
-                for run in _runs(self._blocks):
+                for run in runs(self._blocks):
                     with e.loop(len(run)) as index:
                         self._rows(e, n, run[0].first + index * run[0].width, run[0])
         return e.function
 
-    def _rows(self, e: Emitter, n: Expr, channel: Expr, block: "_Block") -> None:
-        pixels = min(self.tile.pixels, self.sink.w)
+    def _rows(self, e: Emitter, n: Expr, channel: Expr, block: Block) -> None:
+        pixels = min(self.tile.rows, self.sink.w)
         whole, rest = divmod(self.sink.w, pixels)
         with e.loop(self.sink.h) as y:
             with e.loop(whole) as tile:
-                _RegisterTile(self, e, channel, block, pixels).emit(n, y, tile * pixels)
+                _Pixels(self, e, channel, block, pixels).emit(n, y, tile * pixels)
             if rest:
-                _RegisterTile(self, e, channel, block, rest).emit(n, y, whole * pixels)
+                _Pixels(self, e, channel, block, rest).emit(n, y, whole * pixels)
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Output channels that are computed together, of which `stored` exist in memory."""
+class _Pixels:
+    """`count` neighbouring output pixels times the channels of `block`, the first of which is `channel`."""
 
-    first: int
-    width: int
-    stored: int
-
-
-class _RegisterTile:
-    """The inner kernel for `pixels` times the channels of `block`, the first of which is `channel`."""
-
-    def __init__(self, conv: DirectConv, e: Emitter, channel: Expr, block: _Block, pixels: int) -> None:
-        self.conv, self.e, self.channel, self.block, self.pixels = conv, e, channel, block, pixels
-        self.lanes = max(v for v in (4, 8, 16) if v <= e.lanes and block.width % v == 0)
-        self.vectors = block.width // self.lanes
-        self.image, self.weights, self.bias, *self.others, self.output = e.args
-        self.accumulators = e.registers(pixels * self.vectors, self.lanes)
+    conv: DirectConv
+    e: Emitter
+    channel: Expr
+    block: Block
+    count: int
 
     def emit(self, n: Expr, y: Expr, x: Expr) -> None:
-        """Emit initialisation with the bias, reduction and epilogue."""
-        for (_, v), register in self._tile():
-            register.set(self.e.load(self.bias, self.channel + v * self.lanes, lanes=self.lanes))
-        kh, kw, ci = self.conv._taps
-        with self.e.loop(kh) as ky, self.e.loop(kw) as kx:
-            with self.e.loop(ci // VECTOR) as c:
-                if ci >= VECTOR:
-                    self._reduce(n, y, x, ky, kx, c * VECTOR, VECTOR)
+        """Emit initialisation with the bias, reduction and epilogue for the pixels from `x` on."""
+        e, (kh, kw, ci) = self.e, self.conv.taps
+        tile = RegisterTile(e, self.count, self.block.width)
+        tile.set(lambda offset: e.load(e.args[2], self.channel + offset, lanes=tile.lanes))
+        with e.loop(kh) as ky, e.loop(kw) as kx:
+            if ci >= VECTOR:
+                with e.loop(ci // VECTOR) as c:
+                    self._reduce(tile, (n, y, x), (ky, kx, c * VECTOR), VECTOR)
             if ci % VECTOR:
-                self._reduce(n, y, x, ky, kx, ci // VECTOR * VECTOR, ci % VECTOR)
-        for (p, v), register in self._tile():
-            self._finish((n, y, x + p), v * self.lanes, register.value)
+                self._reduce(tile, (n, y, x), (ky, kx, ci // VECTOR * VECTOR), ci % VECTOR)
+        for p, offset, register in tile:
+            self._finish((n, y, x + p), offset, register.value, tile.lanes)
 
-    def _tile(self) -> Iterator[tuple[tuple[int, int], Register]]:
-        return zip(product(range(self.pixels), range(self.vectors)), self.accumulators, strict=True)
-
-    def _reduce(self, n: Expr, y: Expr, x: Expr, ky: Expr, kx: Expr, c: Expr, count: int) -> None:
+    def _reduce(self, tile: RegisterTile, pixel: tuple[Expr, ...], tap: tuple[Expr, ...], count: int) -> None:
         """Multiply `count` input channels of every pixel with their weights."""
-        e, window, source = self.e, self.conv.window, self.conv.source
-        row = y * window.sy + ky * window.dy + source.border - window.top
-        columns = [(x + p) * window.sx + kx * window.dx + source.border - window.left for p in range(self.pixels)]
-        inputs = [self._input(n, row, column, c, count) for column in columns]
-        kh, kw, ci = self.conv._taps
-        for k in range(count):
-            base = self.channel * (kh * kw * ci) + ((ky * kw + kx) * ci + c + k) * self.block.width
-            for v in range(self.vectors):
-                weight = e.let(e.load(self.weights, base + v * self.lanes, lanes=self.lanes))
-                for p in range(self.pixels):
-                    register = self.accumulators[p * self.vectors + v]
-                    register.set(register.value + inputs[p][k] * weight)
+        e, window, border = self.e, self.conv.window, self.conv.source.border
+        (n, y, x), (ky, kx, c), (kh, kw, ci) = pixel, tap, self.conv.taps
+        row = y * window.sy + ky * window.dy + border - window.top
+        column = x * window.sx + kx * window.dx + border - window.left
+        inputs = [tile.spread(e.args[0], (n, row, column + p * window.sx, c), count) for p in range(self.count)]
+        base = self.channel * (kh * kw * ci) + ((ky * kw + kx) * ci + c) * self.block.width
 
-    def _input(self, n: Expr, row: Expr, column: Expr, c: Expr, count: int) -> list[Expr]:
-        """Return `count` neighbouring channels of one pixel, each in all lanes."""
-        e = self.e
-        if e.arm and count == VECTOR:
-            vector = e.let(e.load(self.image, n, row, column, c, lanes=count))
-            return [e.lane(vector, k, self.lanes) for k in range(count)]
-        scalars = [e.let(e.load(self.image, n, row, column, c + k)) for k in range(count)]
-        return [e.splat(scalar, self.lanes) for scalar in scalars]
+        def weight(k: int, offset: int) -> Expr:
+            return e.load(e.args[1], base + (k * self.block.width + offset), lanes=tile.lanes)
 
-    def _finish(self, pixel: tuple[Expr, Expr, Expr], offset: int, value: Expr) -> None:
-        """Apply the steps to one vector of results and write what of it exists in memory."""
+        tile.update(inputs, weight)
+
+    def _finish(self, pixel: tuple[Expr, ...], offset: int, value: Expr, of: int) -> None:
+        """Apply the steps to a vector of `of` results and write what of it exists in memory."""
         e, sink = self.e, self.conv.sink
         n, y, x = pixel
-        for start, lanes in pieces(min(self.block.stored - offset, self.lanes), self.lanes):
+        for start, lanes in pieces(min(self.block.stored - offset, of), of):
             at = self.channel + offset + start
-            part = e.part(value, start, lanes, self.lanes)
-            result = emit_steps(e, self.conv.steps, self.others, part, (n, y, x, at), lanes)
-            e.store(self.output, result, n, y + sink.border, x + sink.border, at, lanes=lanes)
-
-
-def _runs(blocks: list[_Block]) -> list[list[_Block]]:
-    """Group neighbouring blocks of one form, so that one loop serves them."""
-    return [list(run) for _, run in groupby(blocks, lambda block: (block.width, block.stored))]
-
-
-def best_tile(channels: int, columns: int, target: Target) -> Tile:
-    """Return the register tile that needs the fewest instructions per multiply-accumulate for this shape."""
-    registers = 32 if target.triple.startswith("aarch64") or target.has("avx512f") else 16
-    wide = max(1, vector_lanes(target) // VECTOR)
-
-    def cost(tile: Tile) -> float:
-        vectors = -(-channels // VECTOR)
-        total = 0.0
-        for width in [tile.vectors] * (vectors // tile.vectors) + [vectors % tile.vectors]:
-            for pixels in [tile.pixels] * (columns // tile.pixels) + [columns % tile.pixels]:
-                if width and pixels:
-                    total += 4 * width * pixels + pixels + 2 * width + 4
-        return total
-
-    tiles = [
-        Tile(p, v * wide)
-        for v in range(1, 9)
-        for p in range(1, 17)
-        if p * v + p + 2 <= registers and p * v * wide * 16 < 1024
-    ]
-    return min(tiles, key=cost)
+            result = e.part(value, start, lanes, of)
+            result = emit_steps(e, self.conv.steps, e.args[3:-1], result, (n, y, x, at), lanes)
+            e.store(e.args[-1], result, n, y + sink.border, x + sink.border, at, lanes=lanes)

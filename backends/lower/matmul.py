@@ -3,7 +3,8 @@
 import numpy as np
 
 from galen.backends.kernels.base import Image, Spec
-from galen.backends.kernels.conv import DirectConv, best_tile
+from galen.backends.kernels.conv import DirectConv
+from galen.backends.kernels.registers import best_tile
 from galen.backends.kernels.window import Window
 from galen.backends.lower.axes import rows_of
 from galen.backends.lower.fuse import epilogue

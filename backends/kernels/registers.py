@@ -1,0 +1,112 @@
+"""Register tiles: `rows` x `width` results that stay in vector registers over a whole reduction.
+
+Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), section 4.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, product
+from typing import Any
+
+from galen.backends.kernels.emit import Emitter, Expr, Register, vector_lanes
+from galen.backends.target import Target
+
+VECTOR = 4
+"""Channels per vector of packed weights; cores with wider registers read several at once."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`rows` (pixels, rows of a matrix) times `vectors` of `VECTOR` output channels."""
+
+    rows: int
+    vectors: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Output channels that are computed together, of which `stored` exist in memory."""
+
+    first: int
+    width: int
+    stored: int
+
+
+def padded(channels: int) -> int:
+    """Return `channels` rounded up to whole vectors."""
+    return -(-channels // VECTOR) * VECTOR
+
+
+def blocks(channels: int, stored: int, tile: Tile) -> list[Block]:
+    """Cut the output channels, of which `stored` exist in memory, into blocks of the tile's width."""
+    step, width = tile.vectors * VECTOR, padded(channels)
+    return [Block(c, min(step, width - c), min(step, stored - c)) for c in range(0, width, step)]
+
+
+def runs(parts: Sequence[Block]) -> list[list[Block]]:
+    """Group neighbouring blocks of one form, so that one loop serves them."""
+    return [list(run) for _, run in groupby(parts, lambda block: (block.width, block.stored))]
+
+
+class RegisterTile:
+    """Accumulators for `rows` x `width` results."""
+
+    def __init__(self, e: Emitter, rows: int, width: int) -> None:
+        self.e, self.rows = e, rows
+        self.lanes = max(v for v in (4, 8, 16) if v <= e.lanes and width % v == 0)
+        self.vectors = width // self.lanes
+        self._registers = e.registers(rows * self.vectors, self.lanes)
+
+    def __iter__(self) -> Iterator[tuple[int, int, Register]]:
+        """Yield row, offset in the width, and accumulator."""
+        places = product(range(self.rows), range(self.vectors))
+        return ((p, v * self.lanes, r) for (p, v), r in zip(places, self._registers, strict=True))
+
+    def set(self, value: Callable[[int], Expr]) -> None:
+        """Initialise every row with `value(offset)`."""
+        for _, offset, register in self:
+            register.set(value(offset))
+
+    def update(
+        self, inputs: Sequence[Sequence[Expr]], weight: Callable[[int, int], Expr], *, fresh: bool = False
+    ) -> None:
+        """Add `inputs[row][k] * weight(k, offset)` for all `k`; `fresh` tiles have nothing to add to yet."""
+        for k in range(len(inputs[0])):
+            for v in range(self.vectors):
+                factor = self.e.let(weight(k, v * self.lanes))
+                for row in range(self.rows):
+                    register = self._registers[row * self.vectors + v]
+                    term = inputs[row][k] * factor
+                    register.set(term if fresh and k == 0 else register.value + term)
+
+    def spread(self, buffer: Any, index: Sequence[Expr], count: int) -> list[Expr]:
+        """Return `count` neighbours along the last axis of `buffer`, each in all lanes of a vector."""
+        e, (*outer, c) = self.e, index
+        if e.arm and count == VECTOR:
+            vector = e.let(e.load(buffer, *outer, c, lanes=count))
+            return [e.lane(vector, k, self.lanes) for k in range(count)]
+        scalars = [e.let(e.load(buffer, *outer, c + k)) for k in range(count)]
+        return [e.splat(scalar, self.lanes) for scalar in scalars]
+
+
+def best_tile(channels: int, rows: int, target: Target) -> Tile:
+    """Return the tile that needs the fewest instructions for `rows` rows of `channels` results.
+
+    Counted per step of the reduction: products, loads of inputs (one per row), of weights (two vectors per
+    instruction), and four for the loop. What does not fill a tile is computed in a smaller one.
+    """
+    available = 32 if target.triple.startswith("aarch64") or target.has("avx512f") else 16
+    wide = max(1, vector_lanes(target) // VECTOR)
+    tiles = [Tile(p, v * wide) for v in range(1, 9) for p in range(1, 17) if p * v + p + 2 <= available]
+    return min(tiles, key=lambda tile: tile_cost(channels, rows, tile))
+
+
+def tile_cost(channels: int, rows: int, tile: Tile) -> float:
+    """Return the instructions for `VECTOR` steps of the reduction over all results."""
+    vectors = -(-channels // VECTOR)
+    total = 0
+    for width, columns in ((tile.vectors, vectors // tile.vectors), (vectors % tile.vectors, 1)):
+        for pixels, times in ((tile.rows, rows // tile.rows), (rows % tile.rows, 1)):
+            if width and pixels:
+                total += columns * times * (4 * width * pixels + pixels + 2 * width + 4)
+    return total
