@@ -97,9 +97,10 @@ class Requantizer:
         """
         at = [(i, v) for i, vectors in enumerate(sums) for v in range(len(vectors))]
         values = [self._value(sums[i][v], (*pixels[i], channel + v * self.lanes)) for i, v in at]
+        limits = (None, *self.final[1:]) if self.addend else self.final
         for first in range(0, len(at), 4):
             group = at[first : first + 4]
-            packed = self.e.let(self._narrow(values[first : first + 4]))
+            packed = self.e.let(narrow(self.e, values[first : first + 4], self.lanes, limits))
             run = len([i for i, _ in group if i == group[0][0]])
             for start in range(0, len(group), run):
                 self._store(
@@ -116,59 +117,51 @@ class Requantizer:
         self.e.store(self.output, part, n, y + b, x + b, channel, lanes=run * self.lanes)
 
     def _value(self, acc: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> Expr:
-        """Return the rounded result as int32, on ARM without addend still without zero point."""
+        """Return the result as fp32, to be rounded; without addend still without zero point."""
         e, n = self.e, self.lanes
         scaled = e.T.Cast(f"float32x{n}", acc) * e.load(self.scale, at[3], lanes=n)
-        if not self.addend:
-            return _rint(e, scaled, n) if e.arm else _rint(e, self._clamp(scaled), n) + e.T.broadcast(self.zero, n)
-        zero = e.T.broadcast(e.T.Cast("float32", self.zero), n)
-        return self._clip(_rint(e, self._sum(e.T.nearbyint(self._clamp(scaled)) + zero, at), n))
-
-    def _clamp(self, scaled: Expr) -> Expr:
-        """Limit before rounding, to bounds that are integers: the same as after, and nothing overflows."""
-        e, n = self.e, self.lanes
-        low, high = (e.T.broadcast(e.T.Cast("float32", bound - self.zero), n) for bound in (self.low, self.high))
-        return e.T.min(e.T.max(scaled, low), high)
-
-    def _sum(self, value: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> Expr:
-        e, n, assert_addend = self.e, self.lanes, self.addend
-        assert assert_addend is not None
-        b = assert_addend.image.border
+        if self.addend is None:
+            return scaled
+        zero, low, high = (e.T.Cast("float32", v) for v in (self.zero, self.low - self.zero, self.high - self.zero))
+        limited = e.T.min(e.T.max(scaled, e.T.broadcast(low, n)), e.T.broadcast(high, n))
+        value = e.T.nearbyint(limited) + e.T.broadcast(zero, n)
+        b = self.addend.image.border
         other = e.load(self.others[0], at[0], at[1] + b, at[2] + b, at[3], lanes=n)
         other = e.T.Cast(f"float32x{n}", e.T.Cast(f"int32x{n}", other))
-        left, right = (other, value) if assert_addend.first else (value, other)
-        ra, rb, offset = (e.T.broadcast(ratio, n) for ratio in self.ratios)
-        return e.T.fma(left, ra, e.T.fma(right, rb, offset))
-
-    def _clip(self, value: Expr) -> Expr:
-        if self.e.arm:
-            return value
-        low, high = (self.e.T.broadcast(bound, self.lanes) for bound in self.final[1:])
-        return self.e.T.min(self.e.T.max(value, low), high)
-
-    def _narrow(self, values: Sequence[Expr]) -> Expr:
-        """Return all values as one vector of int8."""
-        e, n = self.e, self.lanes
-        if not e.arm:
-            return e.T.Cast(f"int8x{n * len(values)}", concat(e, values, n))
-        shorts = [intrinsic(e, "int16x4", "llvm.aarch64.neon.sqxtn", value) for value in values]
-        shorts += shorts[-1:] * (len(shorts) % 2)
-        pairs = [self._move(concat(e, shorts[i : i + 2], 4)) for i in range(0, len(shorts), 2)]
-        octets = [intrinsic(e, "int8x8", "llvm.aarch64.neon.sqxtn", pair) for pair in pairs]
-        low, high = (e.T.broadcast(e.T.Cast("int8", bound), 8 * len(octets)) for bound in self.final[1:])
-        clipped = e.T.min(e.T.max(concat(e, octets, 8), low), high)
-        return e.part(clipped, 0, n * len(values), 8 * len(octets))
-
-    def _move(self, shorts: Expr) -> Expr:
-        """Add the zero point to int16, saturating; a sum has it already."""
-        if self.addend:
-            return shorts
-        zero = self.e.T.broadcast(self.e.T.Cast("int16", self.zero), 8)
-        return intrinsic(self.e, "int16x8", "llvm.aarch64.neon.sqadd", shorts, zero)
+        left, right = (other, value) if self.addend.first else (value, other)
+        return weighted(e, left, right, self.ratios, n)
 
 
-def _rint(e: Emitter, value: Expr, lanes: int) -> Expr:
-    """Round half to even, to int32; `fcvtns` saturates, elsewhere the value must fit."""
+def weighted(e: Emitter, left: Expr, right: Expr, ratio: Sequence[Expr], lanes: int) -> Expr:
+    """Return `fma(left, ra, fma(right, rb, offset))`."""
+    ra, rb, offset = (e.T.broadcast(r, lanes) for r in ratio)
+    return e.T.fma(left, ra, e.T.fma(right, rb, offset))
+
+
+def narrow(e: Emitter, values: Sequence[Expr], lanes: int, limits: tuple[Expr | None, Expr, Expr]) -> Expr:
+    """Return `clip(rint(value) + zero, low, high)` of all vectors as one of int8; `limits`: zero (None: 0), low, high.
+
+    ARM saturates at every narrowing, so that clipping is two instructions per 16 values. Elsewhere values are limited
+    before rounding, to bounds that are integers: the same as after, and nothing overflows.
+    """
+    zero, low, high = limits
     if e.arm:
-        return intrinsic(e, "int32x4", "llvm.aarch64.neon.fcvtns", value)
-    return e.T.Cast(f"int32x{lanes}", e.T.nearbyint(value))
+        return _narrow_arm(e, [intrinsic(e, "int32x4", "llvm.aarch64.neon.fcvtns", v) for v in values], zero, low, high)
+    move = e.T.int32(0) if zero is None else zero
+    bounds = [e.T.broadcast(e.T.Cast("float32", bound - move), lanes) for bound in (low, high)]
+    limited = [e.T.min(e.T.max(value, bounds[0]), bounds[1]) for value in values]
+    rounded = [e.T.Cast(f"int32x{lanes}", e.T.nearbyint(v)) + e.T.broadcast(move, lanes) for v in limited]
+    return e.T.Cast(f"int8x{lanes * len(values)}", concat(e, rounded, lanes))
+
+
+def _narrow_arm(e: Emitter, values: Sequence[Expr], zero: Expr | None, low: Expr, high: Expr) -> Expr:
+    shorts = [intrinsic(e, "int16x4", "llvm.aarch64.neon.sqxtn", value) for value in values]
+    shorts += shorts[-1:] * (len(shorts) % 2)
+    pairs = [concat(e, shorts[i : i + 2], 4) for i in range(0, len(shorts), 2)]
+    if zero is not None:
+        move = e.T.broadcast(e.T.Cast("int16", zero), 8)
+        pairs = [intrinsic(e, "int16x8", "llvm.aarch64.neon.sqadd", pair, move) for pair in pairs]
+    octets = [intrinsic(e, "int8x8", "llvm.aarch64.neon.sqxtn", pair) for pair in pairs]
+    bounds = [e.T.broadcast(e.T.Cast("int8", bound), 8 * len(octets)) for bound in (low, high)]
+    clipped = e.T.min(e.T.max(concat(e, octets, 8), bounds[0]), bounds[1])
+    return e.part(clipped, 0, 4 * len(values), 8 * len(octets))

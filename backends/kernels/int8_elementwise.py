@@ -1,0 +1,68 @@
+"""Addition and multiplication of two int8 images, with their scales (see `requantize`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from galen.backends.kernels.base import Image, Kernel, Spec
+from galen.backends.kernels.border import clear_border
+from galen.backends.kernels.emit import Emitter, Expr, emit
+from galen.backends.kernels.requantize import LIMITS, RATIOS, add, narrow, weighted
+from galen.backends.target import Target
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+VECTOR = 16
+
+
+@dataclass(frozen=True)
+class Int8Add(Kernel):
+    """`y = clip(rint(fma(a, ra, fma(b, rb, offset))))`. Arguments: two images, ratios, limits, sum.
+
+    An image of one pixel is added to all.
+    """
+
+    left: Image
+    right: Image
+    sink: Image
+    family: ClassVar[str] = "int8-add"
+    macs: ClassVar[int] = 0
+
+    @property
+    def args(self) -> tuple[Spec, ...]:
+        """Images, ratios, limits, sum."""
+        return self.left.spec, self.right.spec, RATIOS, LIMITS, self.sink.spec
+
+    def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
+        """Add in numpy."""
+        left, right, ratio, limits = inputs
+        value = add(self.left.interior(left), self.right.interior(right), ratio, limits)
+        return [self.sink.place(value, limits[0])]
+
+    def tir(self, target: Target) -> "PrimFunc":
+        """Return a loop over pixels and vectors of channels."""
+        with emit(self.args, target) as e:
+            left, right, ratio, limits, out = e.args
+            ra, rb, offset = (e.let(e.load(ratio, i)) for i in range(3))
+            bounds = [e.let(e.load(limits, i)) for i in range(3)]
+            sink, lanes = self.sink, 4 if e.arm else VECTOR
+            clear_border(e, sink, out, e.T.Cast("int8", bounds[0]))
+            with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
+                at = (n, y, x, c * VECTOR)
+                pairs = zip(read(e, self.left, left, at), read(e, self.right, right, at), strict=True)
+                values = [weighted(e, a, b, (ra, rb, offset), lanes) for a, b in pairs]
+                e.store(out, narrow(e, values, lanes, (None, *bounds[1:])), n, y + sink.border, x + sink.border, c * VECTOR, lanes=VECTOR)
+        return e.function
+
+
+def read(e: Emitter, image: Image, buffer: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> list[Expr]:
+    """Return 16 channels of a pixel as fp32, in vectors of the target; a single pixel stands for all."""
+    n, y, x, c = at
+    n, y, x = (0 if extent == 1 else i for i, extent in ((n, image.n), (y, image.h), (x, image.w)))
+    bytes_ = e.let(e.load(buffer, n, y + image.border, x + image.border, c, lanes=VECTOR))
+    lanes = 4 if e.arm else VECTOR
+    wide = e.let(e.T.Cast(f"int32x{VECTOR}", bytes_))
+    return [e.T.Cast(f"float32x{lanes}", e.part(wide, i, lanes, VECTOR)) for i in range(0, VECTOR, lanes)]

@@ -1,0 +1,155 @@
+"""Between fp32 and int8, between ONNX's axis order and images: the edges of quantized parts of a network.
+
+    quantize      q = clip(rint(value / scale) + zero, low, high)
+    dequantize    value = (q - zero) * scale
+
+Dense tensors of rank 4 are `[n, c, h, w]`; of any other rank they are rows, an image `[1, 1, rows, c]`. Dense uint8
+is int8 plus 128: zero points and limits are those of the int8 image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from galen.backends.kernels.base import Image, Kernel, Spec
+from galen.backends.kernels.border import clear_border
+from galen.backends.kernels.emit import Emitter, Expr, emit
+from galen.backends.kernels.requantize import LIMITS
+from galen.backends.target import Target
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+SCALE = Spec((1,), "float32")
+_FLIP = -128
+
+
+
+def index(layout: Image | Spec, n: Expr, y: Expr, x: Expr, c: Expr) -> tuple[Expr, ...]:
+    """Return the indices of an element of an image, of a dense `[n, c, h, w]`, or of rows (all but the last axis)."""
+    if isinstance(layout, Image):
+        return n, y + layout.border, x + layout.border, c
+    if len(layout.shape) == 4:
+        return n, c, y, x
+    rows, outer = x, []
+    for extent in reversed(layout.shape[1:-1]):
+        outer.append(rows % extent)
+        rows = rows // extent
+    return (*([rows] if len(layout.shape) > 1 else []), *reversed(outer), c)
+
+
+def pixels(layout: Image | Spec, memory: np.ndarray) -> np.ndarray:
+    """Return `[n, h, w, c]` of an image or dense tensor."""
+    if isinstance(layout, Image):
+        return layout.interior(memory)
+    return memory.transpose(0, 2, 3, 1) if memory.ndim == 4 else memory.reshape(1, 1, -1, memory.shape[-1])
+
+
+@dataclass(frozen=True)
+class Quantize(Kernel):
+    """From fp32, int8 or uint8 to an int8 image. Arguments: source, scale, limits, image.
+
+    Integers are only moved; the scale is then not used.
+    """
+
+    source: Image | Spec
+    sink: Image
+    family: ClassVar[str] = "quantize"
+    macs: ClassVar[int] = 0
+
+    @property
+    def args(self) -> tuple[Spec, ...]:
+        """Source, scale, limits, image."""
+        return _spec(self.source), SCALE, LIMITS, self.sink.spec
+
+    def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
+        """Quantize and place."""
+        source, scale, (zero, low, high) = inputs
+        value = pixels(self.source, source)
+        if value.dtype == np.float32:
+            value = np.clip(np.rint(value / scale), low - zero, high - zero) + zero
+        elif value.dtype == np.uint8:
+            value = value.astype(np.int32) + _FLIP
+        return [self.sink.place(value, zero)]
+
+    def tir(self, target: Target) -> "PrimFunc":
+        """Return a loop over pixels and channels."""
+        sink = self.sink
+        with emit(self.args, target) as e:
+            source, scale, limits, image = e.args
+            zero, low, high = (e.let(e.load(limits, i)) for i in range(3))
+            clear_border(e, sink, image, e.T.Cast("int8", zero))
+            with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:
+                with e.loop(sink.c) as c:
+                    value = e.load(source, *index(self.source, n, y, x, c))
+                    if _spec(self.source).dtype == "float32":
+                        value = _round(e, value / e.load(scale, 0), zero, low, high)
+                    elif _spec(self.source).dtype == "uint8":
+                        value = e.T.Cast("int32", value) + e.T.int32(_FLIP)
+                    e.store(image, e.T.Cast("int8", value), *index(sink, n, y, x, c))
+                with e.loop(sink.channels - sink.c) as c:
+                    if sink.channels > sink.c:
+                        e.store(image, e.T.Cast("int8", zero), *index(sink, n, y, x, c + sink.c))
+        return e.function
+
+
+def _round(e: Emitter, ratio: Expr, zero: Expr, low: Expr, high: Expr) -> Expr:
+    bounds = [e.T.Cast("float32", bound - zero) for bound in (low, high)]
+    return e.T.Cast("int32", e.T.nearbyint(e.T.min(e.T.max(ratio, bounds[0]), bounds[1]))) + zero
+
+
+@dataclass(frozen=True)
+class Dequantize(Kernel):
+    """From an int8 image to fp32, int8 or uint8, dense or (fp32) an image. Arguments: image, scale, limits, sink."""
+
+    source: Image
+    sink: Image | Spec
+    family: ClassVar[str] = "dequantize"
+    macs: ClassVar[int] = 0
+
+    @property
+    def args(self) -> tuple[Spec, ...]:
+        """Image, scale, limits, sink."""
+        return self.source.spec, SCALE, LIMITS, _spec(self.sink)
+
+    def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
+        """Dequantize and place."""
+        memory, scale, (zero, _, _) = inputs
+        dtype = np.dtype(_spec(self.sink).dtype)
+        value = self.source.interior(memory).astype(np.int32)
+        if dtype == np.float32:
+            value = (value - zero).astype(np.float32) * scale[0]
+        elif dtype == np.uint8:
+            value = value - _FLIP
+        if isinstance(self.sink, Image):
+            return [self.sink.place(value)]
+        dense = value.transpose(0, 3, 1, 2) if len(self.sink.shape) == 4 else value
+        return [np.ascontiguousarray(dense.reshape(self.sink.shape).astype(dtype))]
+
+    def tir(self, target: Target) -> "PrimFunc":
+        """Return a loop over pixels and channels."""
+        source = self.source
+        dtype = _spec(self.sink).dtype
+        with emit(self.args, target) as e:
+            image, scale, limits, sink = e.args
+            zero = e.let(e.load(limits, 0))
+            if isinstance(self.sink, Image):
+                clear_border(e, self.sink, sink)
+            with e.loop(source.n) as n, e.loop(source.h) as y, e.loop(source.w) as x:
+                with e.loop(source.c) as c:
+                    value = e.T.Cast("int32", e.load(image, *index(source, n, y, x, c)))
+                    if dtype == "float32":
+                        value = e.T.Cast("float32", value - zero) * e.load(scale, 0)
+                    elif dtype == "uint8":
+                        value = value - e.T.int32(_FLIP)
+                    e.store(sink, e.T.Cast(dtype, value), *index(self.sink, n, y, x, c))
+                if isinstance(self.sink, Image) and self.sink.channels > source.c:
+                    with e.loop(self.sink.channels - source.c) as c:
+                        e.store(sink, e.T.float32(0), *index(self.sink, n, y, x, c + source.c))
+        return e.function
+
+
+def _spec(layout: Image | Spec) -> Spec:
+    return layout.spec if isinstance(layout, Image) else layout
