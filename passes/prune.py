@@ -95,9 +95,7 @@ class Prune(Pass, name="prune"):
         names = (group.name, *group.producers)
         if any(fnmatchcase(name, pattern) for name in names for pattern in self.exclude):
             return 0.0
-        fitting = (
-            share for pattern, share in self.ratios.items() if any(fnmatchcase(name, pattern) for name in names)
-        )
+        fitting = (share for pattern, share in self.ratios.items() if any(fnmatchcase(name, pattern) for name in names))
         return next(fitting, self.sparsity or 0.0)
 
     def _legal(self, group: Group, keep: float) -> int:
@@ -110,8 +108,10 @@ class Prune(Pass, name="prune"):
         """Remove the lowest scores of all groups together, each group's divided by its mean."""
         counts = {group.name: group.size for group in coupling.groups}
         free = [group for group in coupling.groups if self._share(group) > 0]
+        if not free:
+            return counts
         floor = {group.name: self._legal(group, 0) for group in free}
-        ranked = np.concatenate([np.sort(relative(scores[g.name]))[: g.size - floor[g.name]] for g in free] or [[]])
+        ranked = np.concatenate([np.sort(relative(scores[g.name]))[: g.size - floor[g.name]] for g in free])
         owner = np.repeat(np.arange(len(free)), [g.size - floor[g.name] for g in free])
         goal = round((self.sparsity or 0) * sum(group.size for group in coupling.groups))
         for group in owner[np.argsort(ranked, kind="stable")[:goal]].tolist():

@@ -45,7 +45,7 @@ def _walk(graph: Iterable[Node], axes: Axes, rules: Mapping[tuple[str, str], Rul
         axes.enter(node)
         rule = rule_of(node, rules)
         if rule is not None:
-            rule.couple(node, axes)
+            rule.couple(axes)
         axes.leave()
         for body in subgraphs_of(node):
             if rule is None:

@@ -7,13 +7,13 @@ ask for is frozen when the node is left, so that forgetting an axis can cost pru
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from galen.ir import Node, Value
-from galen.ir.edit import const_tensor
+from galen.ir.edit import attribute, const_tensor, const_value
 from galen.ir.shapes import symbol
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -77,7 +77,7 @@ class Choice:
 
 
 def dims_of(value: Value | None) -> Dims | None:
-    """Return the lengths of a value's axes (a symbol or None where it is not a number); None when the rank is unknown."""
+    """Return the lengths of a value's axes (a symbol or None where it is no number); None when the rank is unknown."""
     if value is None:
         return None
     shape = value.shape if value.shape is not None else getattr(const_tensor(value), "shape", None)
@@ -157,6 +157,14 @@ class Axes:
     def output_dims(self, index: int) -> Dims | None:
         """Return the lengths of the axes of an output."""
         return dims_of(self.node.outputs[index]) if index < len(self.node.outputs) else None
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """Return an attribute of the node as a plain value."""
+        return attribute(self.node, name, default)
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """Return a constant input as an array, None when it is absent or computed."""
+        return const_value(self.node.inputs[index]) if index < len(self.node.inputs) else None
 
     def tie(self, a: Ids, b: Ids) -> None:
         """State that `a[i]` and `b[i]` go together. Arrays of different lengths cannot be followed: both freeze."""

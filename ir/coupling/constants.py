@@ -11,7 +11,7 @@ def sliced(tensor: TensorProtocol, kept: Mapping[int, Ids]) -> TensorProtocol:
     """Return the part of a tensor that stays. What lies in a file is read only when it is needed, tensor by tensor."""
     shape = Shape([len(kept[axis]) if axis in kept else dim for axis, dim in enumerate(tensor.shape.numpy())])
 
-    def part() -> Tensor:
+    def part() -> TensorProtocol:
         array = tensor.numpy()
         for axis, index in kept.items():
             array = array.take(index, axis)

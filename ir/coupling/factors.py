@@ -3,7 +3,6 @@
 `[8, 12] -> [8, 3, 4]` keeps 8 and splits 12 = 3 x 4; `[64, 7, 7] -> [32, 98]` refines both sides to 32, 2, 7, 7.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from galen.ir.coupling.axes import Dims

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galen.ir import Node
-from galen.ir.coupling.axes import Axes, Ids, Slot, operand_key
+from galen.ir.coupling.axes import Axes, Ids, operand_key
 from galen.ir.coupling.channels import Coupling, Frozen, Group, Member, Weight
 from galen.ir.coupling.components import any_of, components
 from galen.ir.coupling.factor_choice import Decision, decide

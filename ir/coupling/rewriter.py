@@ -1,13 +1,14 @@
 """What a rule needs to let its node follow a cut: what was kept of its operands, and small edits."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from galen.ir import GalenError, Graph, Model, Node, Value, convert_attribute
 from galen.ir.coupling.axes import Ids, dims_of, operand_key
-from galen.ir.coupling.cut import Cut
 from galen.ir.coupling.constants import drop_unused_constant
+from galen.ir.coupling.cut import Cut
 from galen.ir.edit import Names, attribute, const_value, new_initializer, set_attribute
 
 
@@ -66,11 +67,11 @@ class Rewriter:
         """Return a constant input as an array, None when it is absent or computed."""
         return const_value(self.node.inputs[index]) if index < len(self.node.inputs) else None
 
-    def attribute(self, name: str, default: object = None) -> object:
+    def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute as a plain value."""
         return attribute(self.node, name, default)
 
-    def set_attribute(self, name: str, value: object) -> None:
+    def set_attribute(self, name: str, value: Any) -> None:
         """Set an attribute from a plain value."""
         set_attribute(self.node, name, value)
 

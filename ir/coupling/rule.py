@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from galen.ir import Node
 from galen.ir.coupling.axes import Axes
 from galen.ir.coupling.rewriter import Rewriter
 
@@ -21,5 +20,5 @@ class Rule:
         rewrite: adapts attributes and shape-like inputs of the node; constants are cut elsewhere, for all operators.
     """
 
-    couple: Callable[[Node, Axes], None]
+    couple: Callable[[Axes], None]
     rewrite: Callable[[Rewriter], None] = nothing

@@ -1,28 +1,28 @@
 """Control flow: what enters a body, what it yields and what comes out of the node are one and the same."""
 
-from galen.ir import Node, Value
+from galen.ir import Value
 from galen.ir.coupling.axes import Axes, Ids, dims_of
 from galen.ir.coupling.rule import Rule
 from galen.ir.edit import subgraphs_of
 
 
-def couple_if(node: Node, axes: Axes) -> None:
+def couple_if(axes: Axes) -> None:
     """Tie every output of the node to that output of both branches."""
-    for branch in subgraphs_of(node):
+    for branch in subgraphs_of(axes.node):
         for index, value in enumerate(branch.outputs):
             _tie_all(axes, value, _outputs(axes, index))
 
 
-def couple_loop(node: Node, axes: Axes) -> None:
+def couple_loop(axes: Axes) -> None:
     """Tie carried values: initial, body input, body output, final. Stacked outputs gain a leading axis."""
-    (body,) = subgraphs_of(node)
-    carried = len(node.inputs) - 2
+    (body,) = subgraphs_of(axes.node)
+    carried = len(axes.node.inputs) - 2
     for index in range(carried):
         inside = body.inputs[index + 2]
         _tie_all(axes, inside, _inputs(axes, index + 2))
         _tie_all(axes, inside, _outputs(axes, index))
         _tie_all(axes, body.outputs[index + 1], _inputs(axes, index + 2))
-    for index in range(carried, len(node.outputs)):
+    for index in range(carried, len(axes.node.outputs)):
         _tie_all(axes, body.outputs[index + 1], _outputs(axes, index)[1:])
 
 

@@ -4,19 +4,17 @@ Cutting position p of one group cuts it from all groups, which keeps them equall
 (depthwise) has no position to cut: there the groups themselves are cut.
 """
 
-from galen.ir import Node
 from galen.ir.coupling.axes import NONE, Axes
 from galen.ir.coupling.rewriter import Rewriter
 from galen.ir.coupling.rule import Rule
-from galen.ir.edit import attribute
 
 
-def couple_conv(node: Node, axes: Axes, *, data: int = 0, weight: int = 1, bias: int = 2) -> None:
+def couple_conv(axes: Axes, *, data: int = 0, weight: int = 1, bias: int = 2) -> None:
     """Tie X `[N, C, ...]`, W `[M, C / group, ...]`, B `[M]` and Y `[N, M, ...]`."""
     dims, kernel = axes.input_dims(data), axes.input_dims(weight)
     if dims is None or kernel is None or dims[1] is None or kernel[0] is None:
         return
-    groups = attribute(node, "group", 1)
+    groups = axes.attribute("group", 1)
     _batch(axes, data)
     outputs = axes.output(0, 1)
     axes.tie(axes.input(weight, 0), outputs)
@@ -43,12 +41,12 @@ def _couple_groups(axes: Axes, data: int, weight: int, groups: int, outputs_per_
         axes.tie(outputs[group], outputs[0])
 
 
-def couple_transposed(node: Node, axes: Axes) -> None:
+def couple_transposed(axes: Axes) -> None:
     """Tie X `[N, C, ...]`, W `[C, M / group, ...]`, B `[M]` and Y `[N, M, ...]`."""
     dims, kernel = axes.input_dims(0), axes.input_dims(1)
     if dims is None or kernel is None or dims[1] is None or kernel[1] is None:
         return
-    groups = attribute(node, "group", 1)
+    groups = axes.attribute("group", 1)
     _batch(axes, 0)
     outputs = axes.output(0, 1)
     axes.layer(1, 1, 0)
@@ -60,7 +58,7 @@ def couple_transposed(node: Node, axes: Axes) -> None:
     if groups == 1:
         axes.tie(columns, outputs)
         return
-    _couple_transposed_groups(axes, groups, kernel[1])
+    _couple_transposed_groups(axes, groups, len(outputs) // groups)
 
 
 def _couple_transposed_groups(axes: Axes, groups: int, outputs_per_group: int) -> None:
@@ -95,14 +93,14 @@ def _batch(axes: Axes, data: int) -> None:
     axes.tie(axes.input(data, 0), axes.output(0, 0))
 
 
-def couple_deformable(node: Node, axes: Axes) -> None:
+def couple_deformable(axes: Axes) -> None:
     """Tie X, W, offset (whole), B and Y as in a plain convolution."""
-    couple_conv(node, axes, bias=3)
+    couple_conv(axes, bias=3)
 
 
-def couple_quantized(node: Node, axes: Axes) -> None:
+def couple_quantized(axes: Axes) -> None:
     """Tie QLinearConv's operands: X, W and B at 0, 3 and 8; W's scale and zero point may be per output channel."""
-    couple_conv(node, axes, weight=3, bias=8)
+    couple_conv(axes, weight=3, bias=8)
     for parameter in (4, 5):
         if (ids := axes.input(parameter, 0) if axes.input_dims(parameter) else NONE).size:
             axes.tie(ids, axes.output(0, 1))

@@ -1,29 +1,25 @@
 """Element-wise operators: every axis passes, lengths of 1 are stretched (ONNX broadcasting, aligned at the right)."""
 
-from galen.ir import Node
 from galen.ir.coupling.axes import Axes
 from galen.ir.coupling.rule import Rule
 
-UNARY = """
-Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Bernoulli Cast Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp Floor Gelu
-HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Shrink Sigmoid Sign
-Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu
-""".split()
-NARY = """
-Add And BitShift BitwiseAnd BitwiseOr BitwiseXor CastLike Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min
-Mod Mul Or PRelu Pow Sub Sum Where Xor
-""".split()
+_OPERATORS = """
+Abs Acos Acosh Add And Asin Asinh Atan Atanh Bernoulli BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike
+Ceil Celu Clip Cos Cosh Div Dropout Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity
+IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu
+Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor
+"""
 
 
-def couple_elementwise(node: Node, axes: Axes) -> None:
+def couple_elementwise(axes: Axes) -> None:
     """Tie every axis of every input to the axis of the outputs that it is aligned with."""
-    tensors = [index for index, value in enumerate(node.inputs) if value is not None]
+    tensors = [index for index, value in enumerate(axes.node.inputs) if value is not None]
     if any(axes.input_dims(index) is None for index in tensors) or axes.output_dims(0) is None:
         return
     for index in tensors:
         couple_broadcast_axes(axes, index)
     for axis in range(len(axes.output_dims(0) or ())):
-        for output in range(len(node.outputs)):
+        for output in range(len(axes.node.outputs)):
             axes.tie(axes.output(0, axis), axes.output(output, axis))
 
 
@@ -39,4 +35,4 @@ def couple_broadcast_axes(axes: Axes, index: int, *, drop: int = 0, output_drop:
             axes.tie(axes.input(index, axis), axes.output(0, out_axis))
 
 
-RULES = {op: Rule(couple_elementwise) for op in UNARY + NARY}
+RULES = {op: Rule(couple_elementwise) for op in _OPERATORS.split()}

@@ -2,14 +2,13 @@
 and every operator that takes lengths is given the new ones. So a scale of 1 / sqrt(head size) does not change.
 """
 
-from galen.ir import Node
 from galen.ir.coupling.axes import Axes
 from galen.ir.coupling.rewriter import Rewriter
 from galen.ir.coupling.rule import Rule
 from galen.ir.edit import attribute
 
 
-def couple_shape(node: Node, axes: Axes) -> None:
+def couple_shape(axes: Axes) -> None:
     """Let every axis be cut: the answer is restored by `rewrite_shape`."""
     for axis in range(len(axes.input_dims(0) or ())):
         axes.input(0, axis)
@@ -24,7 +23,7 @@ def rewrite_shape(rewriter: Rewriter) -> None:
         rewriter.overwrite_output(cut)
 
 
-def couple_fill(node: Node, axes: Axes) -> None:
+def couple_fill(axes: Axes) -> None:
     """Let every axis of a constant fill be cut."""
     for axis in range(len(axes.output_dims(0) or ())):
         axes.output(0, axis)

@@ -2,28 +2,26 @@
 
 from collections import defaultdict
 
-from galen.ir import Node
 from galen.ir.coupling.axes import Axes, Ids
 from galen.ir.coupling.rule import Rule
 from galen.ir.coupling.rules.elementwise import couple_broadcast_axes
 from galen.ir.coupling.weights import is_weight
-from galen.ir.edit import attribute
 
 
-def couple_gemm(node: Node, axes: Axes) -> None:
+def couple_gemm(axes: Axes) -> None:
     """Tie A `[M, K]`, B `[K, N]` (each possibly transposed), C (broadcast) and Y `[M, N]`."""
     if axes.input_dims(0) is None or axes.input_dims(1) is None:
         return
-    rows, inner = (1, 0) if attribute(node, "transA", 0) else (0, 1)
-    depth, columns = (1, 0) if attribute(node, "transB", 0) else (0, 1)
+    rows, inner = (1, 0) if axes.attribute("transA", 0) else (0, 1)
+    depth, columns = (1, 0) if axes.attribute("transB", 0) else (0, 1)
     axes.tie(axes.sum_over(0, inner), axes.sum_over(1, depth))
     axes.tie(axes.input(0, rows), axes.output(0, 0))
     axes.tie(axes.input(1, columns), axes.output(0, 1))
     couple_broadcast_axes(axes, 2)
-    _start(node, axes, 0, 1, (rows, inner), (columns, depth))
+    _start(axes, 0, 1, (rows, inner), (columns, depth))
 
 
-def couple_matmul(node: Node, axes: Axes, *, right: int = 1) -> None:
+def couple_matmul(axes: Axes, *, right: int = 1) -> None:
     """Tie A `[..., M, K]`, B `[..., K, N]` and Y `[..., M, N]`; leading axes broadcast, a vector has no outer axis."""
     a, b = axes.input_dims(0), axes.input_dims(right)
     if a is None or b is None:
@@ -38,31 +36,31 @@ def couple_matmul(node: Node, axes: Axes, *, right: int = 1) -> None:
     for index in (0, right):
         couple_broadcast_axes(axes, index, drop=2, output_drop=drop)
     if len(a) > 1 and len(b) > 1:
-        _start(node, axes, 0, right, (len(a) - 2, len(a) - 1), (len(b) - 1, len(b) - 2))
+        _start(axes, 0, right, (len(a) - 2, len(a) - 1), (len(b) - 1, len(b) - 2))
 
 
-def couple_qlinear_matmul(node: Node, axes: Axes) -> None:
+def couple_qlinear_matmul(axes: Axes) -> None:
     """Tie QLinearMatMul: A and B at 0 and 3; B's scale and zero point may be per column."""
-    couple_matmul(node, axes, right=3)
+    couple_matmul(axes, right=3)
     for index, axis in ((1, -2), (2, -2), (4, -1), (5, -1)):
         dims = axes.input_dims(index)
         if dims and dims[-1] != 1:
             axes.tie(axes.input(index, len(dims) - 1), axes.output(0, axis))
 
 
-def _start(node: Node, axes: Axes, left: int, right: int, a: tuple[int, int], b: tuple[int, int]) -> None:
+def _start(axes: Axes, left: int, right: int, a: tuple[int, int], b: tuple[int, int]) -> None:
     """Name the layer's weight, the right operand when both are constant. `a`, `b`: (outer axis, inner axis)."""
-    if is_weight(node.inputs[right]):
+    if is_weight(axes.node.inputs[right]):
         axes.start(axes.output(0, -1))
         axes.layer(right, *b)
-    elif is_weight(node.inputs[left]):
+    elif is_weight(axes.node.inputs[left]):
         axes.start(axes.output(0, -2))
         axes.layer(left, *a)
 
 
-def couple_einsum(node: Node, axes: Axes) -> None:
+def couple_einsum(axes: Axes) -> None:
     """Tie all axes that carry the same letter; a letter that the output lacks is summed over."""
-    equation = attribute(node, "equation").replace(" ", "")
+    equation = axes.attribute("equation").replace(" ", "")
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
     if not arrow or "." in equation or any(len(set(term)) < len(term) for term in terms):
@@ -77,15 +75,15 @@ def couple_einsum(node: Node, axes: Axes) -> None:
     for first, *others in letters.values():
         for other in others:
             axes.tie(first, other)
-    _start_einsum(node, axes, terms, right)
+    _start_einsum(axes, terms, right)
 
 
-def _start_einsum(node: Node, axes: Axes, terms: list[str], right: str) -> None:
+def _start_einsum(axes: Axes, terms: list[str], right: str) -> None:
     for index, term in enumerate(terms):
         others = "".join(terms[:index] + terms[index + 1 :])
         outer = [letter for letter in term if letter in right and letter not in others]
         inner = [letter for letter in term if letter in others and letter not in right]
-        if is_weight(node.inputs[index]):
+        if is_weight(axes.node.inputs[index]):
             for letter in outer:
                 axes.start(axes.output(0, right.index(letter)))
             if len(outer) == 1 and len(inner) == 1:

@@ -3,22 +3,20 @@
 Where the statistics run over the channels themselves (layer norm, group norm) they are those of the channels that stay.
 """
 
-from galen.ir import Node
 from galen.ir.coupling.axes import Axes
 from galen.ir.coupling.rewriter import Rewriter
 from galen.ir.coupling.rule import Rule
-from galen.ir.edit import attribute
 
 
-def couple_batch(node: Node, axes: Axes) -> None:
+def couple_batch(axes: Axes) -> None:
     """Tie axis 1 of X and Y with scale, bias, mean and variance; the other axes pass."""
     for axis in range(len(axes.input_dims(0) or ())):
         axes.tie(axes.input(0, axis), axes.output(0, axis))
-    for index in range(1, len(node.inputs)):
+    for index in range(1, len(axes.node.inputs)):
         axes.tie(axes.input(index, 0), axes.output(0, 1))
 
 
-def couple_instance(node: Node, axes: Axes) -> None:
+def couple_instance(axes: Axes) -> None:
     """Tie axis 1 of X and Y with scale and bias; statistics run over the axes after it."""
     rank = len(axes.input_dims(0) or ())
     for axis in range(rank):
@@ -28,16 +26,16 @@ def couple_instance(node: Node, axes: Axes) -> None:
         axes.tie(axes.input(index, 0), axes.output(0, 1))
 
 
-def couple_layer(node: Node, axes: Axes) -> None:
+def couple_layer(axes: Axes) -> None:
     """Tie all axes of X and Y; those from `axis` on are normalised over and carry scale and bias."""
     dims = axes.input_dims(0)
     if dims is None:
         return
-    first = attribute(node, "axis", -1) % len(dims)
+    first = axes.attribute("axis", -1) % len(dims)
     for axis in range(len(dims)):
         ask = axes.reduce if axis >= first else axes.input
         axes.tie(ask(0, axis), axes.output(0, axis))
-    for index in range(1, len(node.inputs)):
+    for index in range(1, len(axes.node.inputs)):
         _couple_parameter(axes, index, len(dims))
 
 
@@ -48,7 +46,7 @@ def _couple_parameter(axes: Axes, index: int, rank: int) -> None:
             axes.tie(axes.input(index, axis), axes.output(0, rank - len(dims) + axis))
 
 
-def couple_group(node: Node, axes: Axes) -> None:
+def couple_group(axes: Axes) -> None:
     """Tie X and Y `[N, C, ...]`; position by position across groups, which stay equally long."""
     dims = axes.input_dims(0)
     if dims is None:
@@ -57,7 +55,7 @@ def couple_group(node: Node, axes: Axes) -> None:
         ask = axes.input if axis == 0 else axes.reduce
         axes.tie(ask(0, axis), axes.output(0, axis))
     channels = axes.output(0, 1)
-    groups = attribute(node, "num_groups")
+    groups = axes.attribute("num_groups")
     parameters = axes.input_dims(1)
     for index in (1, 2):
         if parameters is not None and parameters[0] == len(channels):
@@ -77,26 +75,28 @@ def rewrite_group(rewriter: Rewriter) -> None:
         rewriter.set_attribute("num_groups", len(kept))
 
 
-def couple_statistic(node: Node, axes: Axes) -> None:
+def couple_statistic(axes: Axes) -> None:
     """Tie all axes of X and Y; a statistic is taken over `axis` (LpNormalization) or `axes` (mean and variance)."""
     dims = axes.input_dims(0)
     if dims is None:
         return
-    over = attribute(node, "axes", [0, 2, 3]) if node.op_type == "MeanVarianceNormalization" else [
-        attribute(node, "axis", -1)
-    ]
+    over = (
+        axes.attribute("axes", [0, 2, 3])
+        if axes.node.op_type == "MeanVarianceNormalization"
+        else [axes.attribute("axis", -1)]
+    )
     normalised = {axis % len(dims) for axis in over}
     for axis in range(len(dims)):
         ask = axes.reduce if axis in normalised else axes.input
         axes.tie(ask(0, axis), axes.output(0, axis))
 
 
-def couple_softmax(node: Node, axes: Axes) -> None:
+def couple_softmax(axes: Axes) -> None:
     """Tie all axes but the one that the distribution runs over, which stays: its entries mean something."""
     dims = axes.input_dims(0)
     if dims is None:
         return
-    axis = attribute(node, "axis", -1 if axes.opset >= 13 else 1) % len(dims)
+    axis = axes.attribute("axis", -1 if axes.opset >= 13 else 1) % len(dims)
     whole = range(axis, axis + 1) if axes.opset >= 13 else range(axis, len(dims))
     for other in range(len(dims)):
         if other not in whole:

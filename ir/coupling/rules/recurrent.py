@@ -1,20 +1,18 @@
 """Recurrent layers: a hidden unit lives in all gates, in both directions, in the state and in the output."""
 
-from galen.ir import Node
 from galen.ir.coupling.axes import Axes
 from galen.ir.coupling.rewriter import Rewriter
 from galen.ir.coupling.rule import Rule
-from galen.ir.edit import attribute
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
-def couple_recurrent(node: Node, axes: Axes) -> None:
+def couple_recurrent(axes: Axes) -> None:
     """Tie the hidden units of W `[D, G*H, I]`, R `[D, G*H, H]`, B `[D, 2*G*H]`, the states, P and all outputs.
 
     X is `[T, B, I]`, Y `[T, D, B, H]`, states `[D, B, H]`; `layout=1` moves the batch to the front.
     """
-    gates, batch_first = _GATES[node.op_type], attribute(node, "layout", 0)
+    gates, batch_first = _GATES[axes.node.op_type], axes.attribute("layout", 0)
     weight, state = axes.input_dims(1), axes.input_dims(2)
     if axes.input_dims(0) is None or weight is None or state is None:
         return
@@ -33,19 +31,16 @@ def couple_recurrent(node: Node, axes: Axes) -> None:
 
 
 def _couple_states(axes: Axes, batch_first: int) -> None:
-    hidden, batch = axes.input(2, 2), axes.input(0, 0 if batch_first else 1)
+    place = 0 if batch_first else 1
+    hidden, batch = axes.input(2, 2), axes.input(0, place)
     for index in (5, 6):
         if axes.input_dims(index) is not None:
             axes.tie(axes.input(index, 2), hidden)
-            axes.tie(axes.input(index, 0 if batch_first else 1), batch)
-    for index, (rank, place) in enumerate(((4, 0 if batch_first else 2), (3, 0 if batch_first else 1), (3, 0 if batch_first else 1))):
-        if axes.output_dims(index) is not None and _named(axes, index):
+            axes.tie(axes.input(index, place), batch)
+    for index, rank, at in ((0, 4, 0 if batch_first else 2), (1, 3, place), (2, 3, place)):
+        if axes.output_dims(index) is not None:
             axes.tie(axes.output(index, rank - 1), hidden)
-            axes.tie(axes.output(index, place), batch)
-
-
-def _named(axes: Axes, index: int) -> bool:
-    return index < len(axes.node.outputs) and bool(axes.node.outputs[index].name)
+            axes.tie(axes.output(index, at), batch)
 
 
 def rewrite_recurrent(rewriter: Rewriter) -> None:

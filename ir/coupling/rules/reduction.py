@@ -1,29 +1,27 @@
 """Reductions: the axes that remain pass; over a cut axis the statistic is that of the channels that stay."""
 
-from galen.ir import Node
 from galen.ir.coupling.axes import Axes
 from galen.ir.coupling.rule import Rule
-from galen.ir.edit import attribute, const_value
 
 OPERATORS = ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare"]
 
 
-def couple_reduce(node: Node, axes: Axes) -> None:
+def couple_reduce(axes: Axes) -> None:
     """Tie every axis that is not reduced to its place in the output."""
     dims = axes.input_dims(0)
     if dims is None:
         return
-    over = attribute(node, "axes")
-    if over is None and len(node.inputs) > 1 and node.inputs[1] is not None:
-        constant = const_value(node.inputs[1])
+    over = axes.attribute("axes")
+    if over is None and len(axes.node.inputs) > 1 and axes.node.inputs[1] is not None:
+        constant = axes.constant(1)
         if constant is None:
             return
         over = constant.tolist()
-    if not over and attribute(node, "noop_with_empty_axes", 0):
+    if not over and axes.attribute("noop_with_empty_axes", 0):
         over = []
     elif not over:
         over = list(range(len(dims)))
-    couple_without(axes, {axis % len(dims) for axis in over}, keep=bool(attribute(node, "keepdims", 1)))
+    couple_without(axes, {axis % len(dims) for axis in over}, keep=bool(axes.attribute("keepdims", 1)))
 
 
 def couple_without(axes: Axes, over: set[int], *, keep: bool) -> None:
@@ -38,32 +36,32 @@ def couple_without(axes: Axes, over: set[int], *, keep: bool) -> None:
             place += 1
 
 
-def couple_arg(node: Node, axes: Axes) -> None:
+def couple_arg(axes: Axes) -> None:
     """Tie all axes but the one whose positions are the result."""
     dims = axes.input_dims(0)
     if dims is None:
         return
-    axis, place = attribute(node, "axis", 0) % len(dims), 0
+    axis, place = axes.attribute("axis", 0) % len(dims), 0
     for other in range(len(dims)):
         if other != axis:
             axes.tie(axes.input(0, other), axes.output(0, place))
-        place += other != axis or bool(attribute(node, "keepdims", 1))
+        place += other != axis or bool(axes.attribute("keepdims", 1))
 
 
-def couple_along(node: Node, axes: Axes) -> None:
+def couple_along(axes: Axes) -> None:
     """Tie all axes but `axis`, along which positions matter (CumSum, TopK)."""
     dims = axes.input_dims(0)
     if dims is None:
         return
-    axis = attribute(node, "axis", -1)
-    if node.op_type == "CumSum":
-        constant = const_value(node.inputs[1])
+    axis = axes.attribute("axis", -1)
+    if axes.node.op_type == "CumSum":
+        constant = axes.constant(1)
         if constant is None:
             return
         axis = int(constant.item())
     for other in range(len(dims)):
         if other != axis % len(dims):
-            for output in range(len(node.outputs)):
+            for output in range(len(axes.node.outputs)):
                 axes.tie(axes.input(0, other), axes.output(output, other))
 
 

@@ -12,7 +12,7 @@ from galen.ir.coupling.rule import Rule
 from galen.ir.edit import attribute, const_value
 
 
-def couple_reshape(node: Node, axes: Axes) -> None:
+def couple_reshape(axes: Axes) -> None:
     """Tie axes that hold the same elements; where axes merge or split, offer the factors."""
     before, after = axes.input_dims(0), axes.output_dims(0)
     if before is None or after is None or 0 in (*before, *after):
@@ -57,25 +57,25 @@ def _copied(rewriter: Rewriter, shape: list[int]) -> dict[int, int]:
     return explicit
 
 
-def couple_flatten(node: Node, axes: Axes) -> None:
+def couple_flatten(axes: Axes) -> None:
     """Couple as the reshape that it is."""
-    couple_reshape(node, axes)
+    couple_reshape(axes)
 
 
 def _given_axes(node: Node) -> list[int] | None:
-    axes = attribute(node, "axes")
+    axes: list[int] | None = attribute(node, "axes")
     if axes is None and len(node.inputs) > 1 and node.inputs[1] is not None:
         constant = const_value(node.inputs[1])
         axes = None if constant is None else constant.ravel().tolist()
     return axes
 
 
-def couple_squeeze(node: Node, axes: Axes) -> None:
+def couple_squeeze(axes: Axes) -> None:
     """Tie the axes that remain, in order."""
     dims, out = axes.input_dims(0), axes.output_dims(0)
     if dims is None or out is None:
         return
-    given = _given_axes(node)
+    given = _given_axes(axes.node)
     gone = {a % len(dims) for a in given} if given is not None else {a for a, dim in enumerate(dims) if dim == 1}
     rest = [axis for axis in range(len(dims)) if axis not in gone]
     if len(rest) == len(out):
@@ -83,9 +83,9 @@ def couple_squeeze(node: Node, axes: Axes) -> None:
             axes.tie(axes.input(0, axis), axes.output(0, place))
 
 
-def couple_unsqueeze(node: Node, axes: Axes) -> None:
+def couple_unsqueeze(axes: Axes) -> None:
     """Tie the axes that were there, in order."""
-    dims, out, given = axes.input_dims(0), axes.output_dims(0), _given_axes(node)
+    dims, out, given = axes.input_dims(0), axes.output_dims(0), _given_axes(axes.node)
     if dims is None or out is None or given is None:
         return
     new = {axis % len(out) for axis in given}
@@ -94,33 +94,33 @@ def couple_unsqueeze(node: Node, axes: Axes) -> None:
         axes.tie(axes.input(0, axis), axes.output(0, place))
 
 
-def couple_transpose(node: Node, axes: Axes) -> None:
+def couple_transpose(axes: Axes) -> None:
     """Tie axes along the permutation."""
     dims = axes.input_dims(0)
     if dims is None:
         return
-    order = attribute(node, "perm") or list(range(len(dims)))[::-1]
+    order = axes.attribute("perm") or list(range(len(dims)))[::-1]
     for place, axis in enumerate(order):
         axes.tie(axes.input(0, axis), axes.output(0, place))
 
 
-def couple_depth_to_space(node: Node, axes: Axes) -> None:
+def couple_depth_to_space(axes: Axes) -> None:
     """Tie a channel of Y to the block x block channels of X that become its pixels."""
-    block = attribute(node, "blocksize") ** 2
+    block = axes.attribute("blocksize") ** 2
     axes.tie(axes.input(0, 0), axes.output(0, 0))
     inputs, outputs = axes.input(0, 1), axes.output(0, 1)
     if len(outputs) == 0:
         axes.freeze(inputs, f"{axes.label} makes one channel")
         return
-    by_channel = attribute(node, "mode", "DCR") == "CRD"
+    by_channel = axes.attribute("mode", "DCR") == "CRD"
     grid = inputs.reshape(-1, block).T if by_channel else inputs.reshape(block, -1)
     for row in grid:
         axes.tie(row, outputs)
 
 
-def couple_space_to_depth(node: Node, axes: Axes) -> None:
+def couple_space_to_depth(axes: Axes) -> None:
     """Tie a channel of X to the block x block channels of Y that its pixels become."""
-    block = attribute(node, "blocksize") ** 2
+    block = axes.attribute("blocksize") ** 2
     axes.tie(axes.input(0, 0), axes.output(0, 0))
     inputs, outputs = axes.input(0, 1), axes.output(0, 1)
     for row in outputs.reshape(block, -1):

@@ -12,9 +12,9 @@ from galen.ir.coupling.weights import is_weight
 from galen.ir.edit import attribute, const_value
 
 
-def couple_slice(node: Node, axes: Axes) -> None:
+def couple_slice(axes: Axes) -> None:
     """Tie the elements of the range; axes that are not sliced pass."""
-    dims, windows = axes.input_dims(0), slice_windows(node)
+    dims, windows = axes.input_dims(0), slice_windows(axes.node)
     if dims is None or windows is None:
         return
     for axis, dim in enumerate(dims):
@@ -97,21 +97,21 @@ def _set_windows(rewriter: Rewriter, *columns: list[int]) -> None:
         rewriter.set_input(index, np.array(column, np.int64))
 
 
-def couple_concat(node: Node, axes: Axes) -> None:
+def couple_concat(axes: Axes) -> None:
     """Tie every input to its range of the output; the other axes pass."""
     out = axes.output_dims(0)
-    pieces = [axes.input_dims(index) for index in range(len(node.inputs))]
+    pieces = [axes.input_dims(index) for index in range(len(axes.node.inputs))]
     if out is None or any(piece is None for piece in pieces):
         return
-    _couple_pieces(axes, attribute(node, "axis") % len(out), split=False)
+    _couple_pieces(axes, axes.attribute("axis") % len(out), split=False)
 
 
-def couple_split(node: Node, axes: Axes) -> None:
+def couple_split(axes: Axes) -> None:
     """Tie every output to its range of the input; the other axes pass."""
     dims = axes.input_dims(0)
-    if dims is None or any(axes.output_dims(index) is None for index in range(len(node.outputs))):
+    if dims is None or any(axes.output_dims(index) is None for index in range(len(axes.node.outputs))):
         return
-    _couple_pieces(axes, attribute(node, "axis", 0) % len(dims), split=True)
+    _couple_pieces(axes, axes.attribute("axis", 0) % len(dims), split=True)
 
 
 def _couple_pieces(axes: Axes, along: int, *, split: bool) -> None:
@@ -138,7 +138,7 @@ def _couple_pieces(axes: Axes, along: int, *, split: bool) -> None:
 
 def rewrite_split(rewriter: Rewriter) -> None:
     """Give the new lengths of the pieces."""
-    axis = int(str(rewriter.attribute("axis", 0)))
+    axis = rewriter.attribute("axis", 0)
     if rewriter.input(0, axis) is None:
         return
     lengths = [rewriter.new_output_length(index, axis) for index in range(len(rewriter.node.outputs))]
@@ -149,16 +149,21 @@ def rewrite_split(rewriter: Rewriter) -> None:
         rewriter.set_input(1, np.array(lengths, np.int64))
 
 
-def couple_pad(node: Node, axes: Axes) -> None:
+def couple_pad(axes: Axes) -> None:
     """Tie the elements that were there; padded elements of a constant are new. Other modes pad image axes only."""
-    dims, pads = axes.input_dims(0), pad_widths(node)
+    dims, pads = axes.input_dims(0), pad_widths(axes.node)
     if dims is None or pads is None:
         return
     for axis, dim in enumerate(dims):
         begin, end = pads[axis], pads[axis + len(dims)]
         if begin == end == 0:
             axes.tie(axes.input(0, axis), axes.output(0, axis))
-        elif isinstance(dim, int) and dim > 1 and min(begin, end) >= 0 and attribute(node, "mode", "constant") == "constant":
+        elif (
+            isinstance(dim, int)
+            and dim > 1
+            and min(begin, end) >= 0
+            and axes.attribute("mode", "constant") == "constant"
+        ):
             axes.tie(axes.input(0, axis), axes.output(0, axis)[begin : begin + dim])
 
 
@@ -192,7 +197,7 @@ def rewrite_pad(rewriter: Rewriter) -> None:
         rewriter.set_input(1, np.array(pads, np.int64))
 
 
-def couple_gather(node: Node, axes: Axes) -> None:
+def couple_gather(axes: Axes) -> None:
     """Tie picked elements to the output where the indices are a constant vector; else the picked axis stays.
 
     The other axes of the data pass around the axes of the indices. A constant table starts them (an embedding).
@@ -200,15 +205,15 @@ def couple_gather(node: Node, axes: Axes) -> None:
     data, indices = axes.input_dims(0), axes.input_dims(1)
     if data is None or indices is None:
         return
-    along = attribute(node, "axis", 0) % len(data)
+    along = axes.attribute("axis", 0) % len(data)
     for axis in range(len(data)):
         if axis != along:
             place = axis if axis < along else axis + len(indices) - 1
             axes.tie(axes.input(0, axis), axes.output(0, place))
-            if is_weight(node.inputs[0]) and not is_weight(node.inputs[1]):
+            if is_weight(axes.node.inputs[0]) and not is_weight(axes.node.inputs[1]):
                 axes.start(axes.output(0, place))
                 axes.layer(0, axis, along)
-    constant = const_value(node.inputs[1])
+    constant = axes.constant(1)
     if constant is not None and constant.ndim == 1 and constant.size > 1 and isinstance(data[along], int):
         picked = axes.input(0, along)
         axes.tie(picked[constant] if len(picked) else picked, axes.output(0, along))
@@ -219,7 +224,7 @@ def couple_gather(node: Node, axes: Axes) -> None:
 
 def rewrite_gather(rewriter: Rewriter) -> None:
     """Number the picked positions anew."""
-    axis = int(str(rewriter.attribute("axis", 0)))
+    axis = rewriter.attribute("axis", 0)
     kept, indices = rewriter.input(0, axis), rewriter.constant(1)
     length = rewriter.input_length(0, axis)
     if kept is None or indices is None:
@@ -228,9 +233,9 @@ def rewrite_gather(rewriter: Rewriter) -> None:
     rewriter.set_input(1, np.searchsorted(kept, picked[np.isin(picked, kept)]).astype(indices.dtype))
 
 
-def couple_tile(node: Node, axes: Axes) -> None:
+def couple_tile(axes: Axes) -> None:
     """Tie every repetition to the axis that is repeated; copies of an axis of length 1 are new."""
-    dims, repeats = axes.input_dims(0), const_value(node.inputs[1])
+    dims, repeats = axes.input_dims(0), axes.constant(1)
     if dims is None or repeats is None:
         return
     for axis, dim in enumerate(dims):
@@ -248,7 +253,7 @@ def rewrite_tile(rewriter: Rewriter) -> None:
         rewriter.set_lengths(1, new)
 
 
-def couple_expand(node: Node, axes: Axes) -> None:
+def couple_expand(axes: Axes) -> None:
     """Tie axes that are not stretched (aligned at the right); copies of an axis of length 1 are new."""
     dims, out = axes.input_dims(0), axes.output_dims(0)
     if dims is None or out is None:
