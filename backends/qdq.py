@@ -1,6 +1,6 @@
 """Reading the QDQ form (see `galen.passes.quantize`): which integers stand behind a float value, and before it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,8 @@ def activation(value: Value | None) -> Integers | None:
 
 def rounded(node: Node) -> Rounded | None:
     """Return how the only output of `node` is quantized, None when anything but a quantization reads it."""
-    value, between = node.outputs[0], []
+    value = node.outputs[0]
+    between: list[Node] = []
     low, high = -np.inf, np.inf
     while (reader := _only_reader(value)) is not None and (bounds := _bounds(reader)) is not None:
         low, high = (min(max(bound, bounds[0]), bounds[1]) for bound in (low, high))
@@ -80,28 +81,25 @@ def rounded(node: Node) -> Rounded | None:
         value = reader.outputs[0]
     if reader is None or reader.op_type != "QuantizeLinear" or reader.inputs[0] is not value:
         return None
-    scale, zero = (
-        const_value(reader.inputs[1]),
-        const_value(reader.inputs[2]) if len(reader.inputs) > 2 else np.uint8(0),
-    )
-    if scale is None or zero is None or scale.size != 1 or np.asarray(zero).dtype.itemsize != 1:
+    return stored(reader, (low, high), between)
+
+
+def stored(
+    quantize: Node, bounds: tuple[float, float] = (-np.inf, np.inf), before: Sequence[Node] = ()
+) -> Rounded | None:
+    """Return what a QuantizeLinear and a Clip of integers after it store, given `bounds` of the float value."""
+    scale = const_value(quantize.inputs[1])
+    zero = const_value(quantize.inputs[2]) if len(quantize.inputs) > 2 else np.zeros((), np.uint8)
+    if scale is None or zero is None or scale.size != 1 or zero.dtype.itemsize != 1:
         return None
-    between.append(reader)
-    return _stored(reader, np.float32(scale.item()), np.asarray(zero), (low, high), between)
-
-
-def _stored(
-    quantize: Node, scale: np.float32, zero: np.ndarray, bounds: tuple[float, float], between: list[Node]
-) -> Rounded:
-    """Put float and integer bounds together."""
-    limits = np.iinfo(zero.dtype)
-    low, high = (int(np.clip(np.rint(np.float32(b) / scale) + zero.item(), limits.min, limits.max)) for b in bounds)
-    q = quantize.outputs[0]
+    step, move, limits = np.float32(scale.item()), int(zero.item()), np.iinfo(zero.dtype)
+    low, high = (int(np.clip(np.rint(np.float32(b) / step) + move, limits.min, limits.max)) for b in bounds)
+    q, nodes = quantize.outputs[0], (*before, quantize)
     clip = _only_reader(q)
     if clip is not None and clip.op_type == "Clip" and (narrow := _bounds(clip)) is not None:
         low, high = (int(np.clip(bound, *narrow)) for bound in (low, high))
-        q, between = clip.outputs[0], [*between, clip]
-    return Rounded(q, scale, int(zero.item()), low, high, zero.dtype, tuple(between))
+        q, nodes = clip.outputs[0], (*nodes, clip)
+    return Rounded(q, step, move, low, high, zero.dtype, nodes)
 
 
 def _only_reader(value: Value) -> Node | None:
@@ -115,7 +113,7 @@ def _bounds(node: Node) -> tuple[float, float] | None:
         return 0.0, np.inf
     if node.op_type != "Clip":
         return None
-    low, high = (list(_clip_inputs(node)) + [None, None])[:2]
+    low, high = _clip_inputs(node)
     if (low is not None and np.size(low) != 1) or (high is not None and np.size(high) != 1):
         return None
     return (-np.inf if low is None else float(low.item()), np.inf if high is None else float(high.item()))

@@ -1,0 +1,386 @@
+"""Lowering of the QDQ form (`galen.passes.quantize`) to integer kernels; meanings in `galen.backends.integer`.
+
+A rule takes a node whose activations are dequantized and whose output is quantized, computes the integers, and skips
+everything between. What has no rule computes in fp32 between Dequantize and Quantize, as the graph says. Integer values
+of rank 4 are images `[n, h, w, c]`, all others rows, images `[1, 1, rows, c]`. uint8 is kept as int8 plus 128.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from galen.backends.integer_rules import Layer, layer, mean_scale
+from galen.backends.kernels.base import Image, Spec
+from galen.backends.kernels.int8_conv import Int8Conv
+from galen.backends.kernels.int8_dot import DotConv
+from galen.backends.kernels.int8_elementwise import Int8Add
+from galen.backends.kernels.int8_layout import Dequantize, Quantize
+from galen.backends.kernels.int8_long import LongConv
+from galen.backends.kernels.int8_pool import Int8AveragePool, Int8GlobalAverage, Int8MaxPool
+from galen.backends.kernels.requantize import Addend, ratios
+from galen.backends.kernels.window import Window
+from galen.backends.lower.lowering import Lowering, Place
+from galen.backends.lower.windows import window_border, window_of
+from galen.backends.qdq import Integers, Rounded, activation, integers, rounded, stored
+from galen.backends.target import Target
+from galen.ir import Node, Value
+from galen.ir.edit import attribute, const_value
+
+LANES = 16
+FEW = 4
+"""Images of so many channels, which is to say inputs, are not padded to 16."""
+
+
+# -- where integers are -----------------------------------------------------------------------------------------------
+
+
+def shift(dtype: np.dtype) -> int:
+    """Return what is added to integers of `dtype` to make them int8."""
+    return -128 if dtype == np.uint8 else 0
+
+
+def limits(to: Rounded) -> np.ndarray:
+    """Return zero point, low and high of the int8 that stand for `to`."""
+    return np.array([to.zero, to.low, to.high], np.int32) + shift(to.dtype)
+
+
+def zero_point(x: Integers) -> int:
+    """Return the zero point of the int8 that stand for `x`."""
+    return int(x.zero.item()) + shift(x.zero.dtype)
+
+
+def form(low: Lowering, value: Value, border: int = 0, lanes: int = LANES) -> Image:
+    """Return the image that integers of the shape of `value` are kept in."""
+    shape = low.shape(value)
+    if len(shape) == 4:
+        n, c, h, w = shape
+        return Image(n, h, w, c, border, lanes, "int8")
+    return Image(1, 1, prod(shape[:-1]), shape[-1] if shape else 1, 0, lanes, "int8")
+
+
+def readers_border(low: Lowering, q: Value) -> int:
+    """Return the widest border that operators ask of the dequantized value of `q`."""
+    borders = [0]
+    for node in low.readers(q):
+        if node.op_type == "DequantizeLinear":
+            borders.append(low.border(node.outputs[0]))
+    return max(borders)
+
+
+def image(low: Lowering, x: Integers, border: int = 0, lanes: tuple[int, ...] = (LANES,)) -> tuple[int, Image]:
+    """Return buffer and layout of the int8 image of `x`, converting what is there if need be."""
+    q = x.q
+    for place in low.places.get(q, []):
+        at = place.layout
+        if isinstance(at, Image) and at.dtype == "int8" and at.lanes in lanes and at.border >= border:
+            return place.buffer, at
+    sink = form(low, q, max(border, readers_border(low, q)))
+    source = _source(low, q)
+    zero = zero_point(x)
+    constants = low.constant(np.ones(1, np.float32)), low.constant(np.array([zero, -128, 127], np.int32))
+    node = q.producer() or low.readers(q)[0]
+    low.call(Quantize(source.layout, sink), (source.buffer, *constants, buffer := low.define(q, sink)), node)
+    return buffer, sink
+
+
+def _source(low: Lowering, q: Value) -> Place:
+    for place in low.places.get(q, []):
+        if isinstance(place.layout, Image) and place.layout.dtype == "int8":
+            return place
+    return Place(low.dense(q), Spec(low.shape(q), low.buffers[low.dense(q)].dtype))
+
+
+def store(low: Lowering, to: Rounded, sink: Image, node: Node) -> int:
+    """Return the buffer for the integers of `to`, whose nodes are then done."""
+    low.absorb(*(n for n in to.nodes if n is not node))
+    return low.define(to.q, sink)
+
+
+def publish(low: Lowering, to: Rounded, node: Node) -> None:
+    """Give readers other than DequantizeLinear, and the caller, the integers in ONNX's order."""
+    if not to.q.is_graph_output() and all(reader.op_type == "DequantizeLinear" for reader in low.readers(to.q)):
+        return
+    place = low.places[to.q][-1]
+    assert isinstance(place.layout, Image)
+    kernel = Dequantize(place.layout, sink := Spec(low.shape(to.q), to.dtype.name))
+    constants = low.constant(np.ones(1, np.float32)), low.constant(limits(to))
+    low.call(kernel, (place.buffer, *constants, low.define(to.q, sink)), node)
+
+
+# -- edges ------------------------------------------------------------------------------------------------------------
+
+
+def quantize(low: Lowering, node: Node) -> bool:
+    """Lower QuantizeLinear of a computed fp32 value, and a Clip of its integers."""
+    value, to = node.inputs[0], stored(node)
+    if value is None or to is None or const_value(value) is not None:
+        return False
+    few = len(low.shape(value)) == 4 and low.shape(value)[1] <= FEW and _only_convolved(low, to.q)
+    sink = form(low, to.q, readers_border(low, to.q) + few, FEW if few else LANES)
+    if len(low.shape(value)) == 4 and low.is_image(value):
+        place = low.image(value)
+    else:
+        place = Place(low.dense(value), Spec(low.shape(value), "float32"))
+    constants = low.constant(np.full(1, to.scale, np.float32)), low.constant(limits(to))
+    low.call(Quantize(place.layout, sink), (place.buffer, *constants, store(low, to, sink, node)), node)
+    publish(low, to, node)
+    return True
+
+
+def _only_convolved(low: Lowering, q: Value) -> bool:
+    readers = [reader for node in low.readers(q) for reader in low.readers(node.outputs[0])]
+    return all(r.op_type == "Conv" and attribute(r, "group", 1) == 1 and layer(r) and rounded(r) for r in readers)
+
+
+def dequantize(low: Lowering, node: Node) -> bool:
+    """Lower DequantizeLinear when its fp32 value is asked for."""
+    found = integers(node.outputs[0])
+    if found is None or (found.constant is None and activation(node.outputs[0]) is None):
+        return False
+    low.defer(node.outputs[0], lambda: _dequantize(low, node, found))
+    return True
+
+
+def _dequantize(low: Lowering, node: Node, found: Integers) -> None:
+    from galen.backends.integer_rules import dequantize as in_numpy  # noqa: PLC0415
+
+    value = node.outputs[0]
+    if found.constant is not None:
+        array = in_numpy(found.constant, found)
+        low.alias(value, low.constant(array), Spec(array.shape, "float32"))
+        return
+    buffer, source = image(low, found, lanes=(LANES, FEW))
+    n, h, w, c = source.n, source.h, source.w, source.c
+    rank = len(low.shape(value))
+    sink = Image(n, h, w, c, low.border(value)) if rank == 4 else Spec(low.shape(value), "float32")
+    constants = (
+        low.constant(found.scale.astype(np.float32).reshape(1)),
+        low.constant(np.array([zero_point(found), -128, 127], np.int32)),
+    )
+    low.call(Dequantize(source, sink), (buffer, *constants, low.define(value, sink)), node)
+
+
+# -- layers -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sum:
+    """An addition that the layer before it computes too. `buffers`: addend, ratios, limits."""
+
+    addend: Addend
+    buffers: tuple[int, int, int]
+    to: Rounded
+    node: Node
+
+
+def convolution(low: Lowering, node: Node) -> bool:
+    """Lower Conv of one group, with what is added to it."""
+    found, to = layer(node), rounded(node)
+    if found is None or to is None or attribute(node, "group", 1) != 1 or found.weights.ndim != 4:
+        return False
+    if found.w.scale.size > 1 and found.w.axis != 0:
+        return False
+    kernel = found.weights.shape[2:]
+    buffer, source = image(low, found.x, window_border(node, kernel), (LANES, FEW))
+    _layer(low, node, found, to, (buffer, source), found.weights, window_of(node, kernel))
+    return True
+
+
+def gemm(low: Lowering, node: Node) -> bool:
+    """Lower Gemm with a constant matrix: a 1x1 convolution of rows."""
+    found, to = layer(node), rounded(node)
+    plain = attribute(node, "alpha", 1.0) == 1 and attribute(node, "beta", 1.0) == 1 and not attribute(node, "transA", 0)
+    if found is None or to is None or not plain or (found.bias is not None and found.bias.ndim != 1):
+        return False
+    transposed = attribute(node, "transB", 0)
+    if found.w.scale.size > 1 and found.w.axis % 2 != 1 - transposed:
+        return False
+    weights = found.weights if transposed else found.weights.T
+    _layer(low, node, found, to, image(low, found.x), weights[:, :, None, None], Window(1, 1))
+    return True
+
+
+def matmul(low: Lowering, node: Node) -> bool:
+    """Lower MatMul with a constant matrix."""
+    found, to = layer(node), rounded(node)
+    if found is None or to is None or found.weights.ndim != 2 or len(low.shape(found.x.q)) == 4:
+        return False
+    if found.w.scale.size > 1 and found.w.axis % 2 != 1:
+        return False
+    _layer(low, node, found, to, image(low, found.x), found.weights.T[:, :, None, None], Window(1, 1))
+    return True
+
+
+def _layer(
+    low: Lowering,
+    node: Node,
+    found: Layer,
+    to: Rounded,
+    source: tuple[int, Image],
+    weights: np.ndarray,
+    window: Window,
+) -> None:
+    """Append the call for a convolution with weights `[co, ci, kh, kw]`."""
+    total = _sum(low, to)
+    last = total.to if total else to
+    sink = form(low, last.q, readers_border(low, last.q))
+    kernel = choose(low.target, source[1], sink, window, total.addend if total else None)
+    correction = zero_point(found.x) * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int32)
+    bias = (0 if found.bias is None else found.bias) - correction
+    scale = np.broadcast_to(found.scales(to), bias.shape)
+    constants = (
+        low.constant(kernel.pack_weights(np.ascontiguousarray(weights))),
+        low.constant(kernel.pack_channels(bias.astype(np.int32))),
+        low.constant(kernel.pack_channels(scale)),
+        low.constant(limits(to)),
+    )
+    if total:
+        low.absorb(*(n for n in (*to.nodes, total.node) if n is not node))
+    buffers = total.buffers if total else ()
+    low.call(kernel, (source[0], *constants, *buffers, store(low, last, sink, node)), node)
+    publish(low, last, node)
+
+
+def choose(target: Target, source: Image, sink: Image, window: Window, addend: Addend | None) -> Int8Conv:
+    """Return the kernel for a convolution on `target`."""
+    dot = target.has("dotprod") or target.has("avx512vnni")
+    return (DotConv if dot else LongConv)(source, sink, window, addend)
+
+
+def _sum(low: Lowering, to: Rounded) -> Sum | None:
+    """Return the addition that alone reads the output of a layer, if its other operand has been computed."""
+    readers = low.readers(to.q)
+    if to.q.is_graph_output() or len(readers) != 1 or readers[0].op_type != "DequantizeLinear":
+        return None
+    value = readers[0].outputs[0]
+    following = low.readers(value)
+    if value.is_graph_output() or len(following) != 1 or following[0].op_type != "Add":
+        return None
+    node = following[0]
+    first = node.inputs[1] is value
+    other, after = activation(node.inputs[0 if first else 1]), rounded(node)
+    if other is None or after is None or other.q is to.q or low.shape(other.q) != low.shape(to.q):
+        return None
+    if not any(isinstance(p.layout, Image) and p.layout.lanes == LANES for p in low.places.get(other.q, [])):
+        return None
+    buffer, source = image(low, other)
+    own, zero = np.asarray(to.scale), to.zero + shift(to.dtype)
+    pairs = ((other.scale.reshape(()), zero_point(other)), (own, zero))
+    (a, a_zero), (b, b_zero) = pairs if first else pairs[::-1]
+    ratio = ratios(a, b, np.asarray(after.scale), a_zero, b_zero, after.zero + shift(after.dtype))
+    return Sum(Addend(source, first), (buffer, low.constant(ratio), low.constant(limits(after))), after, node)
+
+
+# -- everything else --------------------------------------------------------------------------------------------------
+
+
+def add(low: Lowering, node: Node) -> bool:
+    """Lower Add of two activations of one shape, or of which one has one pixel."""
+    a, b, to = activation(node.inputs[0]), activation(node.inputs[1]), rounded(node)
+    if a is None or b is None or to is None:
+        return False
+    shapes = [low.shape(v.q) for v in (a, b)]
+    whole = low.shape(to.q)
+    if any(s != whole and (len(s) != 4 or s[:2] != whole[:2] or s[2:] != (1, 1)) for s in shapes):
+        return False
+    (left, left_image), (right, right_image) = image(low, a), image(low, b)
+    sink = form(low, to.q, readers_border(low, to.q))
+    zeros = zero_point(a), zero_point(b), to.zero + shift(to.dtype)
+    ratio = ratios(a.scale.reshape(()), b.scale.reshape(()), np.asarray(to.scale), *zeros)
+    constants = low.constant(ratio), low.constant(limits(to))
+    kernel = Int8Add(left_image, right_image, sink)
+    low.call(kernel, (left, right, *constants, store(low, to, sink, node)), node)
+    publish(low, to, node)
+    return True
+
+
+def average(low: Lowering, node: Node) -> bool:
+    """Lower GlobalAveragePool, AveragePool, and ReduceMean over the image."""
+    x, to = activation(node.inputs[0]), rounded(node)
+    if x is None or to is None or len(low.shape(x.q)) != 4 or len(low.shape(to.q)) != 4:
+        return False
+    if not _whole(low, node, x):
+        return _average_pool(low, node, x, to)
+    buffer, source = image(low, x)
+    sink, count = form(low, to.q, readers_border(low, to.q)), source.h * source.w
+    constants = (
+        low.constant(np.array([zero_point(x) * count], np.int32)),
+        low.constant(np.array([mean_scale(x, to, count)], np.float32)),
+        low.constant(limits(to)),
+    )
+    kernel = Int8GlobalAverage(source, sink)
+    low.call(kernel, (buffer, *constants, store(low, to, sink, node)), node)
+    publish(low, to, node)
+    return True
+
+
+def _whole(low: Lowering, node: Node, x: Integers) -> bool:
+    """Return whether the mean is over the image."""
+    if node.op_type != "AveragePool":
+        return low.shape(node.outputs[0])[2:] == (1, 1)
+    return tuple(attribute(node, "kernel_shape")) == low.shape(x.q)[2:] and not any(attribute(node, "pads", [0]))
+
+
+def _average_pool(low: Lowering, node: Node, x: Integers, to: Rounded) -> bool:
+    if node.op_type != "AveragePool" or attribute(node, "ceil_mode", 0):
+        return False
+    taps = tuple(attribute(node, "kernel_shape"))
+    buffer, source = image(low, x, window_border(node, taps))
+    sink, window = form(low, to.q, readers_border(low, to.q)), window_of(node, taps)
+    inside = Image(1, source.h, source.w, 1, source.border, 1, "int8")
+    padded = attribute(node, "count_include_pad", 0)
+    counted = inside.place(np.ones((1, source.h, source.w, 1)), 1 if padded else 0)
+    counts = window.taps(inside, sink, counted).sum(axis=(0, 3, 4, 5), dtype=np.float32)
+    constants = (
+        low.constant(np.array([zero_point(x) * prod(taps)], np.int32)),
+        low.constant(np.array([x.scale.item(), to.scale], np.float32)),
+        low.constant(counts),
+        low.constant(limits(to)),
+    )
+    kernel = Int8AveragePool(source, sink, window)
+    low.call(kernel, (buffer, *constants, store(low, to, sink, node)), node)
+    publish(low, to, node)
+    return True
+
+
+def max_pool(low: Lowering, node: Node) -> bool:
+    """Lower MaxPool that keeps scale and zero point, and whose padding cannot win."""
+    x, to = activation(node.inputs[0]), rounded(node)
+    if x is None or to is None or not same(x, to) or len(low.shape(x.q)) != 4 or attribute(node, "ceil_mode", 0):
+        return False
+    taps = tuple(attribute(node, "kernel_shape"))
+    border = window_border(node, taps)
+    if (border and zero_point(x) != -128) or len(node.outputs) > 1:
+        return False
+    buffer, source = image(low, x, border)
+    sink = form(low, to.q, readers_border(low, to.q))
+    kernel = Int8MaxPool(source, sink, window_of(node, taps))
+    low.call(kernel, (buffer, low.constant(limits(to)), store(low, to, sink, node)), node)
+    publish(low, to, node)
+    return True
+
+
+def same(x: Integers, to: Rounded) -> bool:
+    """Return whether integers keep their meaning: one scale and zero point, nothing clipped."""
+    full = np.iinfo(to.dtype)
+    unclipped = (to.low, to.high) == (full.min, full.max)
+    return x.scale.item() == to.scale and x.zero.dtype == to.dtype and x.zero.item() == to.zero and unclipped
+
+
+def reshape(low: Lowering, node: Node) -> bool:
+    """Lower Flatten and its like of one pixel per image: the same memory."""
+    x, to = activation(node.inputs[0]), rounded(node)
+    if x is None or to is None or not same(x, to):
+        return False
+    shape, out = low.shape(x.q), low.shape(to.q)
+    if len(shape) != 4 or shape[2:] != (1, 1) or out != shape[:2]:
+        return False
+    buffer, source = image(low, x)
+    if source.border:
+        return False
+    sink = form(low, to.q)
+    low.absorb(*to.nodes)
+    low.alias(to.q, low.view(buffer, sink.spec.shape), sink)
+    publish(low, to, node)
+    return True
