@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from galen.backends.lower import quantized
 from galen.backends.lower.convolution import convolution, convolution_border
 from galen.backends.lower.elementwise import elementwise
 from galen.backends.lower.fuse import ACTIVATIONS, BINARY
@@ -14,16 +15,19 @@ from galen.ir import Node
 Rule = Callable[[Lowering, Node], bool]
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    "Conv": (convolution,),
-    "Gemm": (gemm,),
-    "MatMul": (matmul,),
-    "MaxPool": (pool,),
-    "AveragePool": (pool,),
-    "GlobalAveragePool": (global_average,),
+    "Conv": (quantized.convolution, convolution),
+    "Gemm": (quantized.gemm, gemm),
+    "MatMul": (quantized.matmul, matmul),
+    "MaxPool": (quantized.max_pool, pool),
+    "AveragePool": (quantized.average, pool),
+    "GlobalAveragePool": (quantized.average, global_average),
     "Slice": (move,),
     "Pad": (move,),
-    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"), (reshape,)),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"), (quantized.reshape, reshape)),
     **dict.fromkeys((*ACTIVATIONS, *BINARY), (elementwise,)),
+    "Add": (quantized.add, elementwise),
+    "QuantizeLinear": (quantized.quantize,),
+    "DequantizeLinear": (quantized.dequantize,),
 }
 
 BORDERS: dict[str, Border] = {"Conv": convolution_border}
