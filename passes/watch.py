@@ -151,6 +151,7 @@ def _change(before: np.ndarray, after: np.ndarray | None) -> float:
         return float("inf")
     a, b = before.astype(np.float64), after.astype(np.float64)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
-    difference = np.where(same, 0.0, np.abs(a - b))
+    with np.errstate(invalid="ignore"):  # infinity minus infinity, where both are the same
+        difference = np.where(same, 0.0, np.abs(a - b))
     magnitude = max(1.0, float(np.max(np.abs(a), where=np.isfinite(a), initial=0.0)))
     return float(difference.max()) / magnitude
