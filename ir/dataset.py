@@ -1,9 +1,6 @@
 """Data sets as the user names them: an `.npz` file, `module:function`, or a folder of class folders of images."""
 
 import dataclasses
-import importlib
-import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +13,8 @@ from galen.ir.errors import GalenError
 from galen.ir.images import ImageInput, fits, image_axes, input_shape, shape_text
 from galen.ir.npz import read_npz
 from galen.ir.samples import Batch
+from galen.ir.user_code import FORM, load_function
 
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 
@@ -67,7 +64,7 @@ def open_dataset(spec: str, model: onnx_ir.Model) -> Dataset:
     path = Path(spec)
     if path.is_dir():
         return _from_folder(path, model)
-    if _FUNCTION.fullmatch(spec) and not path.exists():
+    if FORM.fullmatch(spec) and not path.exists():
         return _from_function(spec, model)
     return _from_npz(path, model)
 
@@ -179,17 +176,7 @@ def _from_function(spec: str, model: onnx_ir.Model) -> Dataset:
 
 
 def _call(spec: str) -> Iterable[Any]:
-    module_name, _, name = spec.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except ImportError as error:
-        raise GalenError(f"cannot be imported: {error}", where=spec) from error
-    except AttributeError as error:
-        raise GalenError(f"the module has no function {name!r}", where=spec) from error
-    finally:
-        sys.path.pop(0)
-    samples = function()
+    samples = load_function(spec)()
     if not isinstance(samples, Iterable):
         raise GalenError("does not yield samples", where=spec)
     return samples
