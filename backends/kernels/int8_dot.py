@@ -12,7 +12,8 @@ from typing import ClassVar
 import numpy as np
 
 from galen.backends.kernels.emit import Emitter, Expr
-from galen.backends.kernels.int8_conv import STEP, Int8Conv, Tile
+from galen.backends.kernels.int8_conv import STEP
+from galen.backends.kernels.int8_span import SpanConv, Tile
 from galen.backends.kernels.requantize import Requantizer
 from galen.backends.kernels.simd import sdot, vpdpbusd
 
@@ -20,7 +21,7 @@ QUAD = 4
 
 
 @dataclass(frozen=True)
-class DotConv(Int8Conv):
+class DotConv(SpanConv):
     """Convolution for cores with int8 dot products."""
 
     family: ClassVar[str] = "int8-dot"

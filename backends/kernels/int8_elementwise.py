@@ -54,7 +54,15 @@ class Int8Add(Kernel):
                 at = (n, y, x, c * VECTOR)
                 pairs = zip(read(e, self.left, left, at), read(e, self.right, right, at), strict=True)
                 values = [weighted(e, a, b, (ra, rb, offset), lanes) for a, b in pairs]
-                e.store(out, narrow(e, values, lanes, (None, *bounds[1:])), n, y + sink.border, x + sink.border, c * VECTOR, lanes=VECTOR)
+                e.store(
+                    out,
+                    narrow(e, values, lanes, (None, *bounds[1:])),
+                    n,
+                    y + sink.border,
+                    x + sink.border,
+                    c * VECTOR,
+                    lanes=VECTOR,
+                )
         return e.function
 
 

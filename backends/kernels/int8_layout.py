@@ -26,7 +26,6 @@ SCALE = Spec((1,), "float32")
 _FLIP = -128
 
 
-
 def index(layout: Image | Spec, n: Expr, y: Expr, x: Expr, c: Expr) -> tuple[Expr, ...]:
     """Return the indices of an element of an image, of a dense `[n, c, h, w]`, or of rows (all but the last axis)."""
     if isinstance(layout, Image):

@@ -13,7 +13,8 @@ from typing import ClassVar
 import numpy as np
 
 from galen.backends.kernels.emit import Emitter, Expr
-from galen.backends.kernels.int8_conv import STEP, Int8Conv, Tile
+from galen.backends.kernels.int8_conv import STEP
+from galen.backends.kernels.int8_span import SpanConv, Tile
 from galen.backends.kernels.requantize import Requantizer
 from galen.backends.kernels.simd import halves, intrinsic, saddlp, smull, transposed_sum
 
@@ -21,7 +22,7 @@ CHANNELS = 4
 
 
 @dataclass(frozen=True)
-class LongConv(Int8Conv):
+class LongConv(SpanConv):
     """Convolution by widening multiplication.
 
     Attributes:

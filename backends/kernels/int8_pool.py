@@ -56,7 +56,9 @@ class Int8GlobalAverage(Kernel):
                     at = (n, y + source.border, x + source.border, c * VECTOR)
                     _accumulate(e, totals, e.load(image, *at, lanes=VECTOR))
                 values = [e.T.Cast(f"float32x{_lanes(e)}", t.value) * e.splat(factor, _lanes(e)) for t in totals]
-                e.store(out, narrow(e, values, _lanes(e), bounds), n, sink.border, sink.border, c * VECTOR, lanes=VECTOR)
+                e.store(
+                    out, narrow(e, values, _lanes(e), bounds), n, sink.border, sink.border, c * VECTOR, lanes=VECTOR
+                )
         return e.function
 
 

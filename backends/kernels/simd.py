@@ -33,6 +33,13 @@ def smull(e: Emitter, a: Expr, b: Expr) -> Expr:
     return intrinsic(e, "int16x8", "llvm.aarch64.neon.smull", a, b)
 
 
+def smull16(e: Emitter, a: Expr, b: Expr) -> Expr:
+    """Multiply four int16 into int32."""
+    if e.arm:
+        return intrinsic(e, "int32x4", "llvm.aarch64.neon.smull", a, b)
+    return e.T.Cast("int32x4", a) * e.T.Cast("int32x4", b)
+
+
 def saddlp(e: Emitter, a: Expr, dtype: str = "int32x4") -> Expr:
     """Add neighbours into elements twice as wide."""
     return intrinsic(e, dtype, "llvm.aarch64.neon.saddlp", a)

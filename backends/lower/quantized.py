@@ -18,6 +18,7 @@ from galen.backends.kernels.int8_elementwise import Int8Add
 from galen.backends.kernels.int8_layout import Dequantize, Quantize
 from galen.backends.kernels.int8_long import LongConv
 from galen.backends.kernels.int8_pool import Int8AveragePool, Int8GlobalAverage, Int8MaxPool
+from galen.backends.kernels.int8_winograd import SIDE, WinogradConv, fits
 from galen.backends.kernels.requantize import Addend, ratios
 from galen.backends.kernels.window import Window
 from galen.backends.lower.lowering import Lowering, Place
@@ -225,7 +226,7 @@ def _layer(
     total = _sum(low, to)
     last = total.to if total else to
     sink = form(low, last.q, readers_border(low, last.q))
-    kernel = choose(low.target, source[1], sink, window, total.addend if total else None)
+    kernel = choose(low.target, (source[1], sink), window, weights, total.addend if total else None)
     correction = zero_point(found.x) * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int32)
     bias = (0 if found.bias is None else found.bias) - correction
     scale = np.broadcast_to(found.scales(to), bias.shape)
@@ -242,10 +243,17 @@ def _layer(
     publish(low, last, node)
 
 
-def choose(target: Target, source: Image, sink: Image, window: Window, addend: Addend | None) -> Int8Conv:
+def choose(
+    target: Target, images: tuple[Image, Image], window: Window, weights: np.ndarray, addend: Addend | None
+) -> Int8Conv:
     """Return the kernel for a convolution on `target`."""
-    dot = target.has("dotprod") or target.has("avx512vnni")
-    return (DotConv if dot else LongConv)(source, sink, window, addend)
+    source, sink = images
+    if target.has("dotprod") or target.has("avx512vnni"):
+        return DotConv(source, sink, window, addend)
+    square = (window.kh, window.kw, window.sy, window.sx, window.dy, window.dx) == (3, 3, 1, 1, 1, 1)
+    if square and sink.h % SIDE == 0 and sink.w % SIDE == 0 and source.lanes == LANES and fits(weights):
+        return WinogradConv(source, sink, window, addend)
+    return LongConv(source, sink, window, addend)
 
 
 def _sum(low: Lowering, to: Rounded) -> Sum | None:

@@ -1,0 +1,98 @@
+"""Convolution that reduces over spans: taps that are neighbours in memory.
+
+Images have channels in multiples of 16 in memory. With no dilation along a row, the taps of one window row are
+neighbours, so the reduction runs over spans of `kw * channels` bytes, 16 at a time.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from galen.backends.kernels.border import clear_border
+from galen.backends.kernels.emit import Emitter, Expr, emit
+from galen.backends.kernels.int8_conv import STEP, Int8Conv, split
+from galen.backends.kernels.requantize import Requantizer
+from galen.backends.target import Target
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+
+@dataclass(frozen=True)
+class SpanConv(Int8Conv):
+    """Loops around a register tile, which subclasses generate."""
+
+    @abstractmethod
+    def tile(self, e: Emitter, epilogue: Requantizer, channel: Expr, width: int) -> "Tile":
+        """Return the generator of register tiles for `width` output channels from `channel`."""
+
+    def width(self, e: Emitter) -> int:  # noqa: ARG002
+        """Return how many output channels are computed together."""
+        return STEP
+
+    def lanes(self, e: Emitter) -> int:  # noqa: ARG002
+        """Return how many int32 are in a vector of sums."""
+        return 4
+
+    @property
+    def spans(self) -> tuple[int, int, int]:
+        """Runs of taps that are neighbours in memory: per window row, per column, and the bytes of each."""
+        if self.window.dx == 1:
+            return self.window.kh, 1, self.window.kw * self.source.channels
+        return self.window.kh, self.window.kw, self.source.channels
+
+    @property
+    def steps(self) -> int:
+        """Steps of 16 bytes in a span."""
+        return -(-self.spans[2] // STEP)
+
+    def pack_spans(self, weights: np.ndarray) -> np.ndarray:
+        """Return `[channels in memory, kh, columns, steps * 16]` with zeros where there is nothing to multiply."""
+        rows, columns, span = self.spans
+        width, memory = self.sink.channels, self.source.channels
+        taps = np.zeros((width, self.window.kh, self.window.kw, memory), np.int8)
+        taps[: self.sink.c, ..., : self.source.c] = weights.transpose(0, 2, 3, 1)
+        return np.pad(taps.reshape(width, rows, columns, span), [(0, 0)] * 3 + [(0, self.steps * STEP - span)])
+
+    def unpack_spans(self, spans: np.ndarray) -> np.ndarray:
+        """Undo `pack_spans`."""
+        taps = spans[..., : self.spans[2]].reshape(
+            self.sink.channels, self.window.kh, self.window.kw, self.source.channels
+        )
+        return taps[: self.sink.c, ..., : self.source.c].transpose(0, 3, 1, 2)
+
+    def address(self, y: Expr, x: Expr, row: Expr, column: Expr) -> tuple[Expr, Expr]:
+        """Return row and column in the source's memory where a span of output pixel `(y, x)` begins."""
+        w, b = self.window, self.source.border
+        return y * w.sy + row * w.dy + b - w.top, x * w.sx + column * w.dx + b - w.left
+
+    def tir(self, target: Target) -> "PrimFunc":
+        """Return loops over blocks of channels, images, rows and tiles of pixels around one register tile."""
+        with emit(self.args, target) as e:
+            epilogue = Requantizer(e, self.sink, self.addend, e.args[3:], self.lanes(e))
+            clear_border(e, self.sink, e.args[-1], epilogue.border)
+            for first, count, width in split(self.sink.channels, self.width(e)):
+                with e.loop(count) as index:
+                    self._rows(e, self.tile(e, epilogue, first + index * width, width))
+        return e.function
+
+    def _rows(self, e: Emitter, tile: "Tile") -> None:
+        with e.loop(self.sink.n) as n, e.loop(self.sink.h) as y:
+            for first, count, pixels in split(self.sink.w, min(tile.pixels, self.sink.w)):
+                with e.loop(count) as index:
+                    tile.emit(n, y, first + index * pixels, pixels)
+
+
+class Tile(Protocol):
+    """A register tile: some neighbouring pixels times some output channels.
+
+    Attributes:
+        pixels: the most that it takes at once.
+    """
+
+    pixels: int
+
+    def emit(self, n: Expr, y: Expr, x: Expr, pixels: int) -> None:
+        """Emit initialisation, reduction and epilogue for output pixels from `(n, y, x)`."""
