@@ -67,17 +67,14 @@ class RegisterTile:
         for _, offset, register in self:
             register.set(value(offset))
 
-    def update(
-        self, inputs: Sequence[Sequence[Expr]], weight: Callable[[int, int], Expr], *, fresh: bool = False
-    ) -> None:
-        """Add `inputs[row][k] * weight(k, offset)` for all `k`; `fresh` tiles have nothing to add to yet."""
+    def update(self, inputs: Sequence[Sequence[Expr]], weight: Callable[[int, int], Expr]) -> None:
+        """Add `inputs[row][k] * weight(k, offset)` for all `k`."""
         for k in range(len(inputs[0])):
             for v in range(self.vectors):
                 factor = self.e.let(weight(k, v * self.lanes))
                 for row in range(self.rows):
                     register = self._registers[row * self.vectors + v]
-                    term = inputs[row][k] * factor
-                    register.set(term if fresh and k == 0 else register.value + term)
+                    register.set(register.value + inputs[row][k] * factor)
 
     def spread(self, buffer: Any, index: Sequence[Expr], count: int) -> list[Expr]:
         """Return `count` neighbours along the last axis of `buffer`, each in all lanes of a vector."""

@@ -3,46 +3,56 @@
 import numpy as np
 
 from galen.backends.kernels.base import Image
-from galen.backends.kernels.conv import DirectConv
-from galen.backends.kernels.registers import best_tile
+from galen.backends.lower.algorithms import Problem, choose
 from galen.backends.lower.axes import image_axes
 from galen.backends.lower.fuse import epilogue
 from galen.backends.lower.lowering import Lowering
-from galen.backends.lower.windows import window_border, window_of
+from galen.backends.lower.windows import window_of
 from galen.backends.target import Target
 from galen.ir import Node, Value
 from galen.ir.edit import attribute, const_value
+from galen.ir.shapes import static_shape
 
 
 def convolution(low: Lowering, node: Node) -> bool:
-    """Lower Conv with constant weights, one group, one or two axes."""
+    """Lower Conv with constant weights over one or two axes."""
+    problem = problem_of(node)
     weights, bias = const_value(node.inputs[1]), const_value(node.inputs[2] if len(node.inputs) > 2 else None)
-    if weights is None or weights.dtype != np.float32 or weights.ndim not in (3, 4):
+    if problem is None or weights is None or weights.dtype != np.float32:
         return False
-    weights = weights if weights.ndim == 4 else weights[:, :, None]
-    window = window_of(node, tuple(node_kernel(node)))
-    weights = ungrouped(weights, attribute(node, "group", 1))
+    algorithm = choose(problem, low.target)
     n, c, h, w = image_axes(low.shape(node.outputs[0]))
-    output = Image(n, h, w, c)
-    after = epilogue(low, node.outputs[0], output)
+    after = epilogue(low, node.outputs[0], Image(n, h, w, c))
     sink = Image(n, h, w, c, low.border(after.value))
-    source = low.image(node.inputs[0], window_border(node, tuple(node_kernel(node))))
-    assert isinstance(source.layout, Image)
-    kernel = DirectConv(source.layout, sink, window, after.steps, best_tile(c, w, low.target))
-    packed = low.constant(kernel.pack_weights(weights)), low.constant(kernel.pack_bias(bias))
+    source = low.image(node.inputs[0], algorithm.border)
+    kernel = algorithm.kernel(source.layout, sink, after.steps)
+    dense = ungrouped(
+        weights.reshape(c, -1, problem.window.kh, problem.window.kw), problem, attribute(node, "group", 1)
+    )
+    packed = low.constant(kernel.pack_weights(dense)), low.constant(kernel.pack_bias(bias))
     low.call(kernel, (source.buffer, *packed, *after.operands, low.define(after.value, sink)), node)
     return True
 
 
-def node_kernel(node: Node) -> list[int]:
-    """Return the window's taps per axis."""
-    weights = const_value(node.inputs[1])
-    return attribute(node, "kernel_shape") or list(weights.shape[2:] if weights is not None else ())
+def problem_of(node: Node) -> Problem | None:
+    """Return the convolution that `node` defines, None when its weights or shapes are not known.
+
+    Groups of several channels are computed as one, with zeros between them.
+    """
+    weights = static_shape(node.inputs[1])
+    source, sink = static_shape(node.inputs[0]), static_shape(node.outputs[0])
+    if weights is None or source is None or sink is None or len(weights) not in (3, 4):
+        return None
+    window = window_of(node, weights[2:])
+    (n, inputs, *source_pixels), (_, outputs, *sink_pixels) = image_axes(source), image_axes(sink)
+    depthwise = attribute(node, "group", 1) == inputs == outputs
+    groups = inputs if depthwise else 1
+    return Problem(n, tuple(source_pixels), tuple(sink_pixels), inputs, outputs, window, groups)
 
 
-def ungrouped(weights: np.ndarray, groups: int) -> np.ndarray:
-    """Return grouped weights `[co, ci / groups, kh, kw]` as dense ones, zero between groups."""
-    if groups == 1:
+def ungrouped(weights: np.ndarray, problem: Problem, groups: int) -> np.ndarray:
+    """Return grouped weights `[co, ci / groups, kh, kw]` as `problem` has them: dense, zero between groups."""
+    if groups == problem.groups:
         return weights
     outputs, inputs = weights.shape[0] // groups, weights.shape[1]
     dense = np.zeros((weights.shape[0], inputs * groups, *weights.shape[2:]), weights.dtype)
@@ -51,6 +61,7 @@ def ungrouped(weights: np.ndarray, groups: int) -> np.ndarray:
     return dense
 
 
-def convolution_border(node: Node, value: Value, target: Target) -> int:  # noqa: ARG001
+def convolution_border(node: Node, value: Value, target: Target) -> int:
     """Return the border that a convolution asks of its image."""
-    return window_border(node, tuple(node_kernel(node))) if value is node.inputs[0] else 0
+    problem = problem_of(node)
+    return choose(problem, target).border if problem is not None and value is node.inputs[0] else 0

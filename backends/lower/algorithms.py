@@ -1,0 +1,128 @@
+"""Which kernel computes a convolution: the one with the lowest estimated time on the target's core.
+
+The estimate in cycles is instructions / `ISSUE` plus the bytes of packed weights over the memory bandwidth: weights are
+read once per inference and do not stay in the caches of a small core from one inference to the next. Instructions are
+counted from the shape of the generated code (`registers.tile_cost` and the operation counts of the transforms).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from galen.backends.kernels.base import Image, Spec
+from galen.backends.kernels.conv import DirectConv
+from galen.backends.kernels.depthwise import DepthwiseConv
+from galen.backends.kernels.registers import VECTOR, best_tile, tile_cost
+from galen.backends.kernels.steps import Step
+from galen.backends.kernels.window import Window
+from galen.backends.kernels.winograd import TAPS, WinogradConv
+from galen.backends.target import Target
+
+ISSUE = 1.4
+"""Instructions per cycle of a NEON-bound loop (Cortex-A72, `notes`: 92 instructions in 64 cycles)."""
+TRANSFORM = {2: (52, 40), 4: (290, 200), 6: (560, 440)}
+"""Instructions per tile and vector of channels of the input and the output transform, by m; measured."""
+MAX_BAND = 48
+"""Tiles per band of a Winograd convolution; more would leave the cache between the stages."""
+
+
+class Packed(Protocol):
+    """What the convolution kernels have in common."""
+
+    @property
+    def args(self) -> tuple[Spec, ...]:
+        """See `Kernel.args`."""
+
+    def pack_weights(self, weights: np.ndarray) -> np.ndarray:
+        """Order `[co, ci, kh, kw]` as the kernel reads it."""
+
+    def pack_bias(self, bias: np.ndarray | None) -> np.ndarray:
+        """Order `[co]` as the kernel reads it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution as the graph defines it. `groups` is 1, or the number of channels."""
+
+    n: int
+    source: tuple[int, int]
+    sink: tuple[int, int]
+    inputs: int
+    outputs: int
+    window: Window
+    groups: int = 1
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A way to compute it: estimated cycles, border it needs around its input, and the kernel."""
+
+    cycles: float
+    border: int
+    kernel: Callable[[Image, Image, tuple[Step, ...]], "DirectConv | DepthwiseConv | WinogradConv"]
+
+
+def choose(problem: Problem, target: Target) -> Algorithm:
+    """Return the fastest algorithm by estimate."""
+    if problem.groups > 1:
+        return _depthwise(problem)
+    return min((_direct(problem, target), *_winograds(problem, target)), key=lambda a: a.cycles)
+
+
+def _depthwise(problem: Problem) -> Algorithm:
+    window = problem.window
+    border = window.border(problem.source, problem.sink)
+    return Algorithm(0, border, lambda source, sink, steps: DepthwiseConv(source, sink, window, steps))
+
+
+def _direct(problem: Problem, target: Target) -> Algorithm:
+    window, (h, w) = problem.window, problem.sink
+    tile = best_tile(problem.outputs, w, target)
+    taps = window.kh * window.kw * problem.inputs
+    instructions = problem.n * h * tile_cost(problem.outputs, w, tile) * taps / VECTOR
+    cycles = instructions / ISSUE + _traffic(taps * problem.outputs, target)
+    border = window.border(problem.source, problem.sink)
+    return Algorithm(cycles, border, lambda source, sink, steps: DirectConv(source, sink, window, steps, tile))
+
+
+def _winograds(problem: Problem, target: Target) -> Iterator[Algorithm]:
+    window = problem.window
+    if (window.kh, window.kw, window.sy, window.sx, window.dy, window.dx) != (TAPS, TAPS, 1, 1, 1, 1):
+        return
+    for m in TRANSFORM:
+        yield _winograd(problem, m, target)
+
+
+def _winograd(problem: Problem, m: int, target: Target) -> Algorithm:
+    window, (h, w) = problem.window, problem.sink
+    rows, columns, points = -(-h // m), -(-w // m), (m + TAPS - 1) ** 2
+
+    def products(band: int) -> float:
+        """Return the instructions of the matrix products per tile for bands of that many rows."""
+        tiles = band * columns
+        return tile_cost(problem.outputs, tiles, best_tile(problem.outputs, tiles, target)) / tiles
+
+    bands = [b for b in range(1, rows + 1) if rows % b == 0 and (b == 1 or b * columns <= MAX_BAND)]
+    band = min(bands, key=products)
+    tile = best_tile(problem.outputs, band * columns, target)
+    before, after = TRANSFORM[m]
+    per_tile = products(band) * points * problem.inputs / VECTOR
+    per_tile += (before * problem.inputs + after * problem.outputs) / VECTOR
+    cycles = problem.n * rows * columns * per_tile / ISSUE
+    cycles += _traffic(points * problem.inputs * problem.outputs, target)
+    reach = max(
+        rows * m + TAPS - 1 - window.top - problem.source[0], columns * m + TAPS - 1 - window.left - problem.source[1]
+    )
+    border = max(window.border(problem.source, problem.sink), reach)
+
+    def kernel(source: Image, sink: Image, steps: tuple[Step, ...]) -> WinogradConv:
+        return WinogradConv(source, sink, window.top, window.left, steps, m, band, tile)
+
+    return Algorithm(cycles, border, kernel)
+
+
+def _traffic(weights: int, target: Target) -> float:
+    """Return the cycles in which that many weights come from memory."""
+    return weights * 4 * target.frequency_hz / target.bandwidth
