@@ -12,14 +12,11 @@ import numpy as np
 
 from galen.ir import GalenError, Model, Samples, UsageError
 from galen.ir.coupling import Coupling, Cut, Group, apply_cut, couple
-from galen.ir.digest import digest
+from galen.passes import origin
 from galen.passes.base import Pass, bound
 from galen.passes.criteria import Aggregate, CriterionName, Evidence, score
 from galen.passes.criteria.evidence import Vector
 from galen.passes.policy import Policy
-
-ORIGIN = "galen.origin"
-"""Metadata key of a rewritten model: the digest of the model that its policies are for."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +64,15 @@ class Prune(Pass, name="prune"):
         Raises:
             GalenError: the policy is for another model.
         """
-        return apply_cut(model, self.cut(model))
+        cut = self.cut(model)
+        origin.stamp(model)
+        return apply_cut(model, cut)
 
     def cut(self, model: Model) -> Cut:
         """Return what would be kept, without removing anything."""
         coupling = couple(model)
         if self.policy is not None:
-            check_origin(model, self.policy)
+            origin.check(self.policy, model)
         criterion = self.criterion or (self.policy.criterion if self.policy is not None else "l1")
         evidence = Evidence(model, coupling, self.data, self._seed())
         scores = {group.name: score(evidence, group, criterion, self.aggregate) for group in coupling.groups}
@@ -143,14 +142,3 @@ def policy_counts(policy: Policy, coupling: Coupling) -> dict[str, int]:
         if keep.of != sizes[name]:
             raise GalenError(f"group {name!r} has {sizes[name]} channels, not {keep.of}", where="policy")
     return {name: policy.groups[name].keep if name in policy.groups else size for name, size in sizes.items()}
-
-
-def check_origin(model: Model, policy: Policy) -> None:
-    """Raise GalenError when `policy` was made for another model than this one or the one that this one came from."""
-    origin = model.metadata_props.get(ORIGIN) or digest(model)
-    if policy.digest and policy.digest != origin:
-        raise GalenError(
-            f"the policy is for the model with digest {policy.digest}, this one has {origin}",
-            where="policy",
-            hint="apply it after simplify,fold-batchnorm to the model it was searched for",
-        )
