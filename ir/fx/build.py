@@ -167,8 +167,10 @@ class _Builder:
                 self._define(value, self._parameter(str(value.name), _tensor(array)))
             else:
                 tensor = self._known[value] if value in self._known else _tensor(_required(array, value))
-                name = self._register(str(value.name), tensor, trained=False)
-                self._define(value, self._graph.get_attr(name))
+                path = self._register(str(value.name), tensor, trained=False)
+                if node is not None and node.op_type == "BatchNormalization":
+                    self._parameters[str(value.name)] = path  # statistics, which training updates too
+                self._define(value, self._graph.get_attr(path))
         return self._nodes[value]
 
     def _parameter(self, name: str, tensor: Tensor) -> fx.Node:
