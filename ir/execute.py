@@ -1,13 +1,16 @@
 """Running a model in onnxruntime: the reference that every rewrite and every binary is held against."""
 
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir
 
 from galen.ir.errors import GalenError
+from galen.ir.io import save, to_proto, total_bytes
 from galen.ir.shapes import Shapes, input_shapes, static_shape
 
 if TYPE_CHECKING:
@@ -15,7 +18,8 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, np.ndarray]
 
-_PROTOBUF_LIMIT = 2**31 - 2**20
+_IN_MEMORY = 2**29
+"""Models of fewer bytes are handed to onnxruntime in memory."""
 
 
 def session(model: onnx_ir.Model, *, threads: int = 1, optimize: bool = True) -> "onnxruntime.InferenceSession":
@@ -38,10 +42,11 @@ def session(model: onnx_ir.Model, *, threads: int = 1, optimize: bool = True) ->
     options.add_session_config_entry("session.qdqisint8allowed", "1")  # else x86 runs int8 pairs in float
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
-    try:
-        return ort.InferenceSession(_bytes(model), options, providers=["CPUExecutionProvider"])
-    except runtime_errors() as error:
-        raise GalenError(f"onnxruntime cannot load the model: {one_line(error)}") from error
+    with tempfile.TemporaryDirectory(prefix="galen-") as folder:
+        try:
+            return ort.InferenceSession(_loadable(model, Path(folder)), options, providers=["CPUExecutionProvider"])
+        except runtime_errors() as error:
+            raise GalenError(f"onnxruntime cannot load the model: {one_line(error)}") from error
 
 
 def run(model: onnx_ir.Model, inputs: Arrays, *, optimize: bool = True) -> dict[str, np.ndarray]:
@@ -130,9 +135,14 @@ def _dtype(model: onnx_ir.Model, name: str) -> onnx_ir.DataType:
     return dtype
 
 
-def _bytes(model: onnx_ir.Model) -> bytes:
-    data: bytes = onnx_ir.to_proto(model).SerializeToString()
-    return data
+def _loadable(model: onnx_ir.Model, folder: Path) -> bytes | str:
+    """Return the model's bytes, or, where they would be many, a file in `folder` with external data beside it."""
+    if total_bytes(model) < _IN_MEMORY:
+        data: bytes = to_proto(model).SerializeToString()
+        return data
+    path = folder / "model.onnx"
+    save(model, path, external=True)
+    return str(path)
 
 
 def runtime_errors() -> tuple[type[Exception], ...]:

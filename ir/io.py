@@ -1,9 +1,10 @@
 """Models from files, bytes and streams, and back. A file is either written completely or not at all."""
 
+import mmap
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -12,42 +13,137 @@ import onnx
 import onnx_ir
 from google.protobuf.message import DecodeError
 
+from galen.ir import wire
+from galen.ir.clone import clone
 from galen.ir.errors import GalenError
+from galen.ir.tensors import BufferSource, FileSource, Source, StoredTensor
 
 STANDARD_STREAM = "-"
+PROTOBUF_LIMIT = 2**31 - 2**24
+"""Bytes of tensors that a single file can hold, with room for the graph."""
 
 
 def load(source: str | Path | bytes) -> onnx_ir.Model:
-    """Read a model from a path, `-` (standard input) or the bytes of a file. External data stays on disk until used.
+    """Read a model from a path, `-` (standard input) or the bytes of a file. Large tensors stay on disk until used.
 
     Raises:
-        GalenError: the source is missing, a directory, empty, truncated or not ONNX.
+        GalenError: the source is missing, a directory, empty, truncated or not ONNX, or its external data is.
     """
     if isinstance(source, bytes):
-        return _parse(source, "bytes", Path())
+        return _parse(source, BufferSource(source), "bytes", Path())
     if str(source) == STANDARD_STREAM:
-        return _parse(sys.stdin.buffer.read(), "standard input", Path())
+        data = sys.stdin.buffer.read()
+        return _parse(data, BufferSource(data), "standard input", Path())
     path = Path(source)
     with readable(path):
-        data = path.read_bytes()
-    return _parse(data, str(path), path.parent)
+        if not path.is_file():  # a pipe; what is missing or a folder fails here with the right error
+            data = path.read_bytes()
+            return _parse(data, BufferSource(data), str(path), path.parent)
+        stored = FileSource(path)
+        if stored.size == 0:
+            raise GalenError("the file is empty", where=str(path))
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            view = memoryview(mapped)
+            try:
+                return _parse(view, stored, str(path), path.parent)
+            finally:
+                view.release()
 
 
-def save(model: onnx_ir.Model, target: str | Path | IO[bytes]) -> None:
-    """Write a model to a path, `-` (standard output) or a binary stream.
+def save(model: onnx_ir.Model, target: str | Path | IO[bytes], *, external: bool | None = None) -> None:
+    """Write a model to a path or a binary stream. Tensors are copied through, one at a time.
+
+    Args:
+        model: left as it is.
+        target: a path, or a stream that is written at its position.
+        external: whether a file `<path>.data` beside it gets the large tensors; by default it does if they were
+            external before or are over 2 GB, more than one file can hold.
 
     Raises:
-        GalenError: the target cannot be written; nothing is left behind.
+        GalenError: the target cannot be written; a file that was there is still there, and nothing is left behind.
     """
-    data = onnx_ir.to_proto(model).SerializeToString()
-    if not isinstance(target, str | Path):
-        target.write(data)
-    elif str(target) == STANDARD_STREAM:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+    if isinstance(target, str | Path):
+        path = Path(target)
+        with atomic(path) as stream:
+            if _is_external(model) if external is None else external:
+                _save_external(model, path.with_name(f"{path.name}.data"), stream)
+            else:
+                _save_inline(model, stream)
+    elif total_bytes(model) > PROTOBUF_LIMIT:
+        raise GalenError("the model is over 2 GB, which no single stream can hold", hint="write to a file")
     else:
-        with atomic(Path(target)) as stream:
-            stream.write(data)
+        _save_inline(model, target)
+
+
+def _save_inline(model: onnx_ir.Model, stream: IO[bytes]) -> None:
+    skeleton = clone(model)
+    tensors: list[onnx_ir.TensorProtocol] = []
+
+    def moved(tensor: onnx_ir.TensorProtocol) -> onnx_ir.TensorProtocol:
+        tensors.append(tensor)
+        return _pointer(tensor, wire.HERE, len(tensors) - 1)
+
+    _replace_large(skeleton, moved)
+    for piece in wire.put_in(onnx_ir.to_proto(skeleton).SerializeToString(), tensors):
+        if isinstance(piece, bytes):
+            stream.write(piece)
+        else:
+            _write_tensor(piece, stream)
+
+
+def _save_external(model: onnx_ir.Model, data_path: Path, stream: IO[bytes]) -> None:
+    skeleton = clone(model)
+    with atomic(data_path) as data:
+
+        def moved(tensor: onnx_ir.TensorProtocol) -> onnx_ir.TensorProtocol:
+            offset = data.tell()
+            _write_tensor(tensor, data)
+            return _pointer(tensor, data_path.name, offset)
+
+        _replace_large(skeleton, moved)
+        stream.write(onnx_ir.to_proto(skeleton).SerializeToString())
+        stream.flush()  # both files are complete before either gets its name
+
+
+def _write_tensor(tensor: onnx_ir.TensorProtocol, stream: IO[bytes]) -> None:
+    if hasattr(tensor, "tofile"):
+        tensor.tofile(stream)
+    else:
+        stream.write(tensor.tobytes())
+
+
+def _pointer(tensor: onnx_ir.TensorProtocol, location: str, offset: int) -> onnx_ir.ExternalTensor:
+    shape = onnx_ir.Shape(tensor.shape.numpy())
+    return onnx_ir.ExternalTensor(location, offset, tensor.nbytes, tensor.dtype, shape=shape, name=tensor.name or "")
+
+
+def _large_tensors(model: onnx_ir.Model) -> Iterator[onnx_ir.TensorProtocol]:
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None and _is_large(value.const_value):
+                yield value.const_value
+
+
+def _is_large(tensor: onnx_ir.TensorProtocol) -> bool:
+    return tensor.dtype != onnx_ir.DataType.STRING and tensor.nbytes >= wire.LARGE
+
+
+def _replace_large(model: onnx_ir.Model, new: Callable[[onnx_ir.TensorProtocol], onnx_ir.TensorProtocol]) -> None:
+    """Replace every large initializer's tensor, the same tensor by the same."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None and _is_large(value.const_value):
+                value.const_value = new(value.const_value)
+
+
+def total_bytes(model: onnx_ir.Model) -> int:
+    """Return how many bytes the large initializers of a model take."""
+    return sum(tensor.nbytes for tensor in _large_tensors(model))
+
+
+def _is_external(model: onnx_ir.Model) -> bool:
+    external = any(isinstance(tensor, StoredTensor) and tensor.external for tensor in _large_tensors(model))
+    return external or total_bytes(model) > PROTOBUF_LIMIT
 
 
 def check_target(target: str | Path) -> None:
@@ -110,45 +206,91 @@ def _mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
-def _parse(data: bytes, name: str, base: Path) -> onnx_ir.Model:
-    if not data:
+def _parse(data: wire.Buffer, source: Source, name: str, base: Path) -> onnx_ir.Model:
+    if not len(data):
         raise GalenError("the file is empty", where=name)
     try:
-        proto = onnx.ModelProto.FromString(data)
-    except DecodeError as error:
+        proto = onnx.ModelProto.FromString(wire.take_out(data))
+    except (DecodeError, GalenError) as error:
         raise GalenError("not an ONNX file, or a truncated one", where=name) from error
-    if not proto.HasField("graph") or not proto.opset_import:
-        raise GalenError("not an ONNX model: it has no graph or no opset", where=name)
-    return from_proto(proto, name, base)
+    return from_proto(proto, name, base, source)
 
 
 def to_proto(model: onnx_ir.Model) -> onnx.ModelProto:
-    """Return the model as protobuf, weights included: external data is read into memory."""
-    copy = model.clone()
-    onnx_ir.external_data.load_to_model(copy)
-    return onnx_ir.to_proto(copy)
+    """Return the model as protobuf, weights included.
+
+    Raises:
+        GalenError: the model is over 2 GB, more than protobuf can hold.
+    """
+    if total_bytes(model) > PROTOBUF_LIMIT:
+        raise GalenError("the model is over 2 GB, more than a ModelProto can hold", hint="save it to a file")
+    return onnx_ir.to_proto(model)
 
 
-def from_proto(proto: onnx.ModelProto, name: str = "model", base: Path | None = None) -> onnx_ir.Model:
+def from_proto(
+    proto: onnx.ModelProto, name: str = "model", base: Path | None = None, source: Source | None = None
+) -> onnx_ir.Model:
     """Turn a parsed model into the IR.
 
     Args:
         proto: the model; its tensors are referred to, not copied.
         name: what to call it in messages.
         base: folder of its external data.
+        source: where the tensors are that `wire.take_out` took out.
 
     Raises:
-        GalenError: the model is malformed.
+        GalenError: the model is malformed, or its external data is missing or too short.
     """
+    if not proto.HasField("graph") or not proto.opset_import:
+        raise GalenError("not an ONNX model: it has no graph or no opset", where=name)
     try:
         model = onnx_ir.from_proto(proto)
     except (onnx_ir.serde.SerdeError, ValueError, TypeError, KeyError) as error:
         raise GalenError(f"malformed model: {_root_cause(error)}", where=name) from error
-    for graph in model.graphs():
-        onnx_ir.external_data.set_base_dir(graph, base or Path())
+    places = _Places(source, base or Path())
+    try:
+        _attach(model, places)
+    except GalenError as error:
+        raise GalenError(str(error), where=name) from error
     for value in model.graph.inputs:
         _open_negative_dims(value)
     return model
+
+
+class _Places:
+    """The sources of external tensors, each file opened once."""
+
+    def __init__(self, here: Source | None, base: Path) -> None:
+        self._here, self._base = here, base
+        self._files: dict[str, FileSource] = {}
+
+    def stored(self, tensor: onnx_ir.ExternalTensor) -> StoredTensor:
+        location, offset = str(tensor.location), tensor.offset or 0
+        if location == wire.HERE and self._here is not None:
+            return StoredTensor(self._here, offset, tensor, external=False)
+        return StoredTensor(self._file(location), offset, tensor, external=True)
+
+    def _file(self, location: str) -> FileSource:
+        if location not in self._files:
+            path = (self._base / location).resolve()
+            if not path.is_relative_to(self._base.resolve()):
+                raise GalenError(f"external data outside of the model's folder: {location}")
+            with readable(path):
+                self._files[location] = FileSource(path)
+        return self._files[location]
+
+
+def _attach(model: onnx_ir.Model, places: _Places) -> None:
+    """Replace every external tensor by a lazy one that Galen can read without mapping whole files into memory."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if isinstance(value.const_value, onnx_ir.ExternalTensor):
+                value.const_value = places.stored(value.const_value)
+        for node in graph:
+            for attr in list(node.attributes.values()):
+                if attr.type == onnx_ir.AttributeType.TENSOR and isinstance(attr.value, onnx_ir.ExternalTensor):
+                    stored = places.stored(attr.value)
+                    node.attributes.add(onnx_ir.Attr(attr.name, attr.type, stored, doc_string=attr.doc_string))
 
 
 def _open_negative_dims(value: onnx_ir.Value) -> None:

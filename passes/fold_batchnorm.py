@@ -80,7 +80,9 @@ def scale_layer(layer: Node, scale: np.ndarray, shift: np.ndarray, names: Names)
     weight = own_initializer(layer, 1, names)
     old = const_value(weight)
     assert old is not None  # noqa: S101
-    set_initializer(weight, (old.astype(np.float64) * _along_outputs(layer, scale, old)).astype(old.dtype))
+    new_weight = np.empty_like(old)  # computed in double precision without a double copy of a large weight
+    np.multiply(old, _along_outputs(layer, scale, old), out=new_weight, dtype=np.float64, casting="same_kind")
+    set_initializer(weight, new_weight)
     bias = const_value(layer.inputs[2]) if len(layer.inputs) > 2 else None
     beta = attribute(layer, "beta", 1.0) if layer.op_type == "Gemm" else 1.0
     new = (shift if bias is None else bias.astype(np.float64) * beta * scale + shift).astype(old.dtype)
