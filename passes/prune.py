@@ -12,11 +12,13 @@ import numpy as np
 
 from galen.ir import GalenError, Model, Samples, UsageError
 from galen.ir.coupling import Coupling, Cut, Group, apply_cut, couple
+from galen.ir.edit import all_nodes
 from galen.passes import origin
 from galen.passes.base import Pass, bound
 from galen.passes.criteria import Aggregate, CriterionName, Evidence, score
 from galen.passes.criteria.evidence import Vector
 from galen.passes.policy import Policy
+from galen.passes.simplify import Simplify
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Prune(Pass, name="prune"):
         Raises:
             GalenError: the policy is for another model.
         """
+        if any(node.op_type == "Shape" for node in all_nodes(model)):
+            Simplify().apply(model)  # lengths that are computed hide what they tie
         cut = self.cut(model)
         origin.stamp(model)
         return apply_cut(model, cut)

@@ -11,7 +11,11 @@ from torch.nn import functional as F  # noqa: N812
 
 def conv(i: int, o: int, k: int = 3, s: int = 1, g: int = 1, act: nn.Module | None = None, d: int = 1) -> nn.Sequential:
     """Return convolution, BatchNorm, activation (ReLU unless given)."""
-    layers = [nn.Conv2d(i, o, k, s, d * (k // 2), groups=g, bias=False, dilation=d), nn.BatchNorm2d(o), act or nn.ReLU()]
+    layers = [
+        nn.Conv2d(i, o, k, s, d * (k // 2), groups=g, bias=False, dilation=d),
+        nn.BatchNorm2d(o),
+        act or nn.ReLU(),
+    ]
     return nn.Sequential(*layers)
 
 
@@ -111,10 +115,14 @@ class DenseNet(nn.Module):
         for _ in range(2):
             layers = nn.ModuleList()
             for _ in range(3):
-                layers.append(nn.Sequential(nn.BatchNorm2d(c), nn.ReLU(), conv(c, 4 * w, 1), nn.Conv2d(4 * w, w, 3, padding=1)))
+                layers.append(
+                    nn.Sequential(nn.BatchNorm2d(c), nn.ReLU(), conv(c, 4 * w, 1), nn.Conv2d(4 * w, w, 3, padding=1))
+                )
                 c += w
             self.blocks.append(layers)
-            self.transitions.append(nn.Sequential(nn.BatchNorm2d(c), nn.ReLU(), nn.Conv2d(c, 2 * w, 1), nn.AvgPool2d(2)))
+            self.transitions.append(
+                nn.Sequential(nn.BatchNorm2d(c), nn.ReLU(), nn.Conv2d(c, 2 * w, 1), nn.AvgPool2d(2))
+            )
             c = 2 * w
         self.head = nn.Linear(c, 10)
 
@@ -198,7 +206,11 @@ class ShuffleNet(nn.Module):
     def __init__(self, w: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            conv(3, w, 3, 2), ShuffleUnit(w, True), ShuffleUnit(2 * w, False), ShuffleUnit(2 * w, False), conv(2 * w, 4 * w, 1)
+            conv(3, w, 3, 2),
+            ShuffleUnit(w, True),
+            ShuffleUnit(2 * w, False),
+            ShuffleUnit(2 * w, False),
+            conv(2 * w, 4 * w, 1),
         )
         self.head = nn.Linear(4 * w, 10)
 
@@ -354,7 +366,11 @@ class Gated(nn.Module):
 
     def __init__(self, w: int) -> None:
         super().__init__()
-        self.a, self.dw, self.b = nn.Conv2d(3, 4 * w, 1), nn.Conv2d(2 * w, 2 * w, 3, padding=1, groups=2 * w), nn.Conv2d(2 * w, 4 * w, 1)
+        self.a, self.dw, self.b = (
+            nn.Conv2d(3, 4 * w, 1),
+            nn.Conv2d(2 * w, 2 * w, 3, padding=1, groups=2 * w),
+            nn.Conv2d(2 * w, 4 * w, 1),
+        )
         self.c, self.d = nn.Conv2d(w, w, 3, padding=1), nn.Conv2d(w, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -379,12 +395,25 @@ class ManualShuffle(nn.Module):
 class GroupNormNet(nn.Module):
     def __init__(self, w: int, groups: int = 4) -> None:
         super().__init__()
-        self.a, self.n1, self.b = nn.Conv2d(3, 4 * w, 3, padding=1), nn.GroupNorm(groups, 4 * w), nn.Conv2d(4 * w, 4 * w, 3, padding=1)
+        self.a, self.n1, self.b = (
+            nn.Conv2d(3, 4 * w, 3, padding=1),
+            nn.GroupNorm(groups, 4 * w),
+            nn.Conv2d(4 * w, 4 * w, 3, padding=1),
+        )
         self.n2, self.c = nn.GroupNorm(groups, 4 * w), nn.Conv2d(4 * w, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.a(x)
         return self.c(F.silu(self.n2(x + self.b(F.silu(self.n1(x))))))
+
+
+class RmsNorm(nn.Module):
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(d))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))
 
 
 class Rope(nn.Module):
@@ -396,7 +425,7 @@ class Rope(nn.Module):
         self.heads, self.kv, self.size = heads, kv, d // heads
         self.embed = nn.Embedding(vocab, d)
         self.q, self.k, self.v = (nn.Linear(d, n * self.size, bias=False) for n in (heads, kv, kv))
-        self.o, self.n1, self.n2 = nn.Linear(d, d, bias=False), nn.RMSNorm(d), nn.RMSNorm(d)
+        self.o, self.n1, self.n2 = nn.Linear(d, d, bias=False), RmsNorm(d), RmsNorm(d)
         self.gate, self.up, self.down = nn.Linear(d, 2 * d), nn.Linear(d, 2 * d), nn.Linear(2 * d, d)
         angle = torch.arange(16)[:, None] / 100 ** (torch.arange(self.size // 2) / (self.size // 2))
         self.register_buffer("cos", torch.cos(torch.cat([angle, angle], -1)))
@@ -448,7 +477,11 @@ class Swin(nn.Module):
         self.patch, self.norm = nn.Conv2d(3, d, 4, 4), nn.LayerNorm(d)
         self.qkv, self.proj = nn.Linear(d, 3 * d), nn.Linear(d, d)
         self.bias = nn.Parameter(torch.randn(4, 16, 16))
-        self.merge_norm, self.merge, self.head = nn.LayerNorm(4 * d), nn.Linear(4 * d, 2 * d, bias=False), nn.Linear(2 * d, 10)
+        self.merge_norm, self.merge, self.head = (
+            nn.LayerNorm(4 * d),
+            nn.Linear(4 * d, 2 * d, bias=False),
+            nn.Linear(2 * d, 10),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.patch(x).permute(0, 2, 3, 1)
@@ -499,7 +532,12 @@ class Conformer(nn.Module):
         d = 4 * w
         self.inp, self.n1, self.n2, self.n3 = nn.Linear(20, d), nn.LayerNorm(d), nn.LayerNorm(d), nn.LayerNorm(d)
         self.mha = nn.MultiheadAttention(d, 4, batch_first=True)
-        self.a, self.dw, self.bn, self.b = nn.Conv1d(d, 2 * d, 1), nn.Conv1d(d, d, 7, padding=3, groups=d), nn.BatchNorm1d(d), nn.Conv1d(d, d, 1)
+        self.a, self.dw, self.bn, self.b = (
+            nn.Conv1d(d, 2 * d, 1),
+            nn.Conv1d(d, d, 7, padding=3, groups=d),
+            nn.BatchNorm1d(d),
+            nn.Conv1d(d, d, 1),
+        )
         self.head = nn.Linear(d, 6)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -528,7 +566,11 @@ class Crnn(nn.Module):
 class Volume(nn.Module):
     def __init__(self, w: int) -> None:
         super().__init__()
-        self.a, self.n, self.b = nn.Conv3d(2, 2 * w, 3, padding=1), nn.InstanceNorm3d(2 * w, affine=True), nn.Conv3d(2 * w, 2 * w, 3, padding=1, groups=2)
+        self.a, self.n, self.b = (
+            nn.Conv3d(2, 2 * w, 3, padding=1),
+            nn.InstanceNorm3d(2 * w, affine=True),
+            nn.Conv3d(2 * w, 2 * w, 3, padding=1, groups=2),
+        )
         self.up, self.c = nn.ConvTranspose3d(2 * w, 2 * w, 2, 2, groups=2), nn.Conv3d(2 * w, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -685,9 +727,13 @@ def export(name: str, width: int = 16, *, dynamo: bool = False, dynamic: bool = 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if dynamo:
-            program = torch.onnx.export(build(name, width), inputs, dynamo=True, input_names=names, verbose=False, **options)
+            program = torch.onnx.export(
+                build(name, width), inputs, dynamo=True, input_names=names, verbose=False, **options
+            )
             program.save(stream)
         else:
             opset = 17
-            torch.onnx.export(build(name, width), inputs, stream, dynamo=False, input_names=names, opset_version=opset, **options)
+            torch.onnx.export(
+                build(name, width), inputs, stream, dynamo=False, input_names=names, opset_version=opset, **options
+            )
     return stream.getvalue()

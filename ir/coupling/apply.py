@@ -57,18 +57,21 @@ def _cut_constants(node: Node, cut: Cut) -> Iterator[_Use]:
 
 
 def _cut_constants_of(model: Model, uses: list[_Use], cut: Cut) -> None:
-    """Replace every cut constant by one that holds what stays; uses that are cut differently part ways."""
+    """Replace every cut constant by one that holds what stays; uses that see different values part ways."""
     names = Names(model)
-    replaced: dict[str, Value] = {}
+    parts = {key: sliced(use.tensor, cut.axes[key]) for key, use in {use.key: use for use in uses}.items()}
+    replaced: dict[tuple[str, bytes], Value] = {}
     for use in uses:
-        if use.key not in replaced:
-            tensor = sliced(use.tensor, cut.axes[use.key])
-            replaced[use.key] = register_tensor(_graph_of(use), tensor, names.fresh(str(use.value.name)))
-        use.node.replace_input_with(use.index, replaced[use.key])
+        name = str(use.value.name)
+        part = name, b"" if use.key == name else parts[use.key].tobytes()
+        if part not in replaced:
+            replaced[part] = register_tensor(_graph_of(use), parts[use.key], names.fresh(name))
+        use.node.replace_input_with(use.index, replaced[part])
+    heirs = {name: value for (name, _), value in reversed(replaced.items())}
     for use in uses:
-        name = use.value.name
-        if drop_unused_constant(use.value) and name in replaced and replaced[name].name != name:
-            replaced[name].name = name
+        name = str(use.value.name)
+        if drop_unused_constant(use.value) and (heir := heirs.pop(name, None)) is not None:
+            heir.name = name
 
 
 def _graph_of(use: _Use) -> Graph:

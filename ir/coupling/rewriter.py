@@ -88,20 +88,25 @@ class Rewriter:
         return new_initializer(self._graph(), array, self._names.fresh(name))
 
     def set_lengths(self, index: int, lengths: Mapping[int, int]) -> None:
-        """Overwrite entries of a vector of lengths (the shape of a Reshape), constant or computed."""
+        """Overwrite entries of a vector of lengths (the shape of a Reshape), constant or computed.
+
+        A computed vector has one entry per axis of the output.
+        """
         old = self.constant(index)
         if old is not None:
             new = old.copy()
             new[list(lengths)] = list(lengths.values())
             self.set_input(index, new)
         elif lengths:
-            self.node.replace_input_with(index, self._overwritten(self.given(index), lengths, before=True))
+            self.node.replace_input_with(
+                index, self._overwritten(self.given(index), lengths, self.output_rank(0), before=True)
+            )
 
-    def overwrite_output(self, lengths: Mapping[int, int]) -> None:
-        """Let all readers of output 0, a vector of lengths, see these entries instead of what is computed."""
+    def overwrite_output(self, lengths: Mapping[int, int], count: int) -> None:
+        """Let all readers of output 0, a vector of `count` lengths, see these entries instead of what is computed."""
         output = self.node.outputs[0]
         uses = list(output.uses())
-        replacement = self._overwritten(output, lengths)
+        replacement = self._overwritten(output, lengths, count)
         for use in uses:
             use.node.replace_input_with(use.idx, replacement)
 
@@ -133,9 +138,8 @@ class Rewriter:
         gather.attributes.add(convert_attribute("axis", axis))
         return gather
 
-    def _overwritten(self, source: Value, lengths: Mapping[int, int], *, before: bool = False) -> Value:
+    def _overwritten(self, source: Value, lengths: Mapping[int, int], count: int, *, before: bool = False) -> Value:
         """Return `source`, a computed vector of lengths, with some entries replaced by constants."""
-        count = _length(source, 0)
         values = np.zeros(count, np.int64)
         values[list(lengths)] = list(lengths.values())
         mask = self.constant_value(np.isin(np.arange(count), list(lengths)), f"{source.name}_is_cut")

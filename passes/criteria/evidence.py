@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from galen.ir import Model, Node, Samples
 from galen.ir.coupling import Coupling, Group, Weight
 from galen.ir.coupling.axes import operand_key
-from galen.ir.coupling.weights import weight_array
+from galen.ir.coupling.weights import is_weight, weight_array
 from galen.ir.edit import all_nodes
 
 Vector = NDArray[np.float64]
@@ -52,7 +52,7 @@ class Evidence:
         """Yield, per weight that computes the group, its values by channel: `[size, multiplicity, rest]`."""
         for member in group.members:
             for weight in self.weights.get(member.value, ()):
-                if weight.out_axis == member.axis:
+                if weight.out_axis == member.axis and is_weight(self.operands[member.value][0].inputs[weight.index]):
                     array = weight_array(*self.operands[member.value])
                     rows = np.moveaxis(array, member.axis, 0).reshape(member.length, -1)
                     yield rows[member.index]

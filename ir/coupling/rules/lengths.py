@@ -20,7 +20,7 @@ def rewrite_shape(rewriter: Rewriter) -> None:
     start, end, _ = slice(attribute(rewriter.node, "start", 0), attribute(rewriter.node, "end", rank)).indices(rank)
     cut = {a - start: rewriter.input_length(0, a) for a in range(start, end) if rewriter.input(0, a) is not None}
     if cut:
-        rewriter.overwrite_output(cut)
+        rewriter.overwrite_output(cut, end - start)
 
 
 def couple_fill(axes: Axes) -> None:

@@ -268,7 +268,7 @@ def couple_expand(axes: Axes) -> None:
 def rewrite_expand(rewriter: Rewriter) -> None:
     """Give the new lengths of the cut axes."""
     lengths = rewriter.output_lengths()
-    lead = rewriter.output_rank(0) - rewriter.input_length(1, 0)
+    lead = rewriter.output_rank(0) - (rewriter.input_length(1, 0) or rewriter.output_rank(0))
     shifted = {axis - lead: length for axis, length in lengths.items() if axis >= lead}
     if shifted:
         rewriter.set_lengths(1, shifted)
