@@ -1,6 +1,6 @@
 """Small steps of graph editing that every rewrite is made of: constants, names, uses, attributes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,15 @@ def replace_uses(old: onnx_ir.Value, new: onnx_ir.Value) -> None:
         if new.type is None:
             new.type = old.type
     onnx_ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+
+
+def drop_unused(values: Iterable[onnx_ir.Value | None]) -> None:
+    """Remove those of `values` that are initializers which nothing reads any more."""
+    for value in values:
+        if value is not None and value.is_initializer() and not (value.uses() or value.is_graph_output()):
+            graph = value.graph
+            if graph is not None and not value.is_graph_input():
+                del graph.initializers[str(value.name)]
 
 
 def can_stand_for(new: onnx_ir.Value, old: onnx_ir.Value) -> bool:

@@ -11,6 +11,7 @@ from galen.ir.edit import (
     attribute,
     bypass,
     const_value,
+    drop_unused,
     new_initializer,
     own_initializer,
     owner,
@@ -48,7 +49,10 @@ def _fold(norm: Node, names: Names) -> bool:
     if layer is None or affine is None:
         return False
     scale_layer(layer, *affine, names)
-    return bypass(norm, layer.outputs[0])
+    constants = norm.inputs[1:]
+    folded = bypass(norm, layer.outputs[0])
+    drop_unused(constants)
+    return folded
 
 
 def _layer_before(norm: Node) -> Node | None:
@@ -90,7 +94,9 @@ def scale_layer(layer: Node, scale: np.ndarray, shift: np.ndarray, names: Names)
         set_attribute(layer, "beta", 1.0)
     if bias is None:
         layer.resize_inputs(3)
-        layer.replace_input_with(2, new_initializer(owner(layer), new, names.fresh(f"{layer.name}.bias")))
+        layer.replace_input_with(
+            2, new_initializer(owner(layer), new, names.fresh(f"{layer.name or layer.op_type}.bias"))
+        )
     else:
         set_initializer(own_initializer(layer, 2, names), new)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from galen.ir import Model, Node, Value
-from galen.ir.edit import Names, all_nodes, const_tensor, const_value, new_initializer, owner, subgraphs_of
+from galen.ir.edit import Names, all_nodes, const_tensor, const_value, drop_unused, new_initializer, owner, subgraphs_of
 from galen.ir.execute import reference
 from galen.ir.shapes import static_shape
 from galen.passes.base import Pass
@@ -27,7 +27,8 @@ KEPT = frozenset(
 )
 """Never folded: what draws at random, and quantisation, whose narrow weights are the point of it."""
 
-_GROWTH = 65536
+CREATORS = frozenset({"ConstantOfShape", "Expand", "OneHot", "Range", "Tile"})
+"""Operators whose result can be of any size, whatever the size of their operands."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class FoldConstants(Pass, name="fold-constants"):
     """Replace nodes whose inputs are all constant by their value.
 
     Left alone: random operators, QuantizeLinear and DequantizeLinear, operators with subgraphs, custom operators, and
-    results of more than 65,536 elements that are larger than the operands (Expand, Tile, ConstantOfShape).
+    results that are larger than the operands (Expand, Tile, ConstantOfShape) and of more than `limit` elements.
     """
+
+    limit: int = 65536
 
     tolerance = 1e-5
 
@@ -45,13 +48,13 @@ class FoldConstants(Pass, name="fold-constants"):
         names = Names(model)
         changed = False
         for node in all_nodes(model):
-            if _foldable(node) and (values := _evaluate(node, model.opset_imports)) is not None:
+            if _foldable(node, self.limit) and (values := _evaluate(node, model.opset_imports)) is not None:
                 replace_by_constants(node, values, names)
                 changed = True
         return changed
 
 
-def _foldable(node: Node) -> bool:
+def _foldable(node: Node, limit: int) -> bool:
     if node.domain or node.op_type in KEPT or any(True for _ in subgraphs_of(node)):
         return False
     if any(output.is_graph_output() for output in node.outputs):
@@ -59,18 +62,18 @@ def _foldable(node: Node) -> bool:
     operands = [value for value in node.inputs if value is not None]
     if any(const_tensor(value) is None for value in operands):
         return False
-    return bool(operands) and _small(node)
+    return bool(operands) and _small(node, limit)
 
 
-def _small(node: Node) -> bool:
+def _small(node: Node, limit: int) -> bool:
     """Whether the results are known to be small, or no larger than the operands."""
     sizes = [tensor.size for value in node.inputs if (tensor := const_tensor(value)) is not None]
     for output in node.outputs:
         shape = static_shape(output)
         if shape is None:
-            if max(sizes) > _GROWTH or node.op_type in ("ConstantOfShape", "Expand", "Tile", "Range", "OneHot"):
+            if max(sizes) > limit or node.op_type in CREATORS:
                 return False
-        elif np.prod(shape, dtype=np.int64) > max(_GROWTH, *sizes):
+        elif np.prod(shape, dtype=np.int64) > max(limit, *sizes):
             return False
     return True
 
@@ -95,4 +98,6 @@ def replace_by_constants(node: Node, values: Sequence[np.ndarray], names: Names)
         name = output.name or names.fresh(f"{node.op_type}_constant")
         output.name = None
         output.replace_all_uses_with(new_initializer(owner(node), array, name))
+    operands = node.inputs
     owner(node).remove(node, safe=True)
+    drop_unused(operands)

@@ -17,5 +17,8 @@ class InlineFunctions(Pass, name="inline-functions"):
         """Return whether there was a function."""
         if not model.functions:
             return False
+        for function in model.functions.values():
+            for node in function:
+                node.name = node.name or node.op_type  # else the library calls them all "node"
         applied(InlinePass(), model)
         return True
