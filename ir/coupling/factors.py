@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from galen.ir.coupling.axes import Dims
 
+REST = -1
+"""Stands for an axis of unknown length that takes in a factor of one of known length."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -25,13 +28,21 @@ class Block:
 def refine(before: Dims, after: Dims) -> list[Block]:
     """Return the blocks of a reshape, matched from the left and from the right up to lengths that are not known.
 
-    Axes of length 1 and axes that are in no common refinement are in no block.
+    Where unknown lengths stop the match, one more axis may still split: `[?, 64] -> [?, 16]` refines 64 to 4 x 16, of
+    which 4 goes into the unknown. Axes of length 1 and axes that are in no common refinement are in no block.
     """
     ins = [(axis, dim) for axis, dim in enumerate(before) if dim != 1]
     outs = [(axis, dim) for axis, dim in enumerate(after) if dim != 1]
-    left, ins, outs = _match(ins, outs)
-    right, _, _ = _match(ins[::-1], outs[::-1])
-    return [_block(i, o) for i, o in left] + [_block(i[::-1], o[::-1]) for i, o in right]
+    blocks = []
+    for step in (1, -1):
+        found, ins, outs = _match(ins[::step], outs[::step])
+        found += _split(ins, outs)
+        blocks += [_block(i[::step], o[::step]) for i, o in found]
+        taken = {axis for i, _ in found for axis, _ in i}
+        ins = [item for item in ins if item[0] not in taken][::step]
+        taken = {axis for _, o in found for axis, _ in o}
+        outs = [item for item in outs if item[0] not in taken][::step]
+    return blocks
 
 
 _Axes = list[tuple[int, int | str | None]]
@@ -63,6 +74,21 @@ def _run(ins: _Axes, outs: _Axes) -> tuple[int, int] | None:
         else:
             b, o = b * dim, o + 1
     return i, o
+
+
+def _split(ins: _Axes, outs: _Axes) -> list[tuple[_Axes, _Axes]]:
+    """Return the leading axis of one side with the leading axes of the other that divide it before an unknown."""
+    for longer, shorter, swap in ((ins, outs, False), (outs, ins, True)):
+        whole = longer[0][1] if longer else None
+        if not isinstance(whole, int):
+            continue
+        rest, taken = whole, 0
+        while taken < len(shorter) and isinstance(dim := shorter[taken][1], int) and dim and rest % dim == 0:
+            rest, taken = rest // dim, taken + 1
+        if taken and rest > 1 and taken < len(shorter) and not isinstance(shorter[taken][1], int):
+            parts: _Axes = [*shorter[:taken], (REST, rest)]
+            return [(parts, longer[:1]) if swap else (longer[:1], parts)]
+    return []
 
 
 def _block(ins: _Axes, outs: _Axes) -> Block:

@@ -6,7 +6,7 @@ attention, the channels within a shuffled group.
 
 from galen.ir import Node
 from galen.ir.coupling.axes import NONE, Axes, Ids
-from galen.ir.coupling.factors import Block, refine
+from galen.ir.coupling.factors import REST, Block, refine
 from galen.ir.coupling.rewriter import Rewriter
 from galen.ir.coupling.rule import Rule
 from galen.ir.edit import attribute, const_value
@@ -22,19 +22,18 @@ def couple_reshape(axes: Axes) -> None:
 
 
 def _couple_block(axes: Axes, block: Block) -> None:
-    factors: dict[int, Ids] = {}
-    sides = [(axes.input(0, axis), at) for axis, at in block.inputs]
-    sides += [(axes.output(0, axis), at) for axis, at in block.outputs]
-    for ids, at in sides:
-        if len(at) == 1 and at[0] in factors:
-            axes.tie(ids, factors[at[0]])
+    factors = {i: axes.inner(size) for i, size in enumerate(block.sizes)}
+    sides = [(axis, at, axes.input) for axis, at in block.inputs] + [
+        (axis, at, axes.output) for axis, at in block.outputs
+    ]
+    for axis, at, ask in sides:
+        if axis == REST:
+            for i in at:
+                axes.freeze(factors[i], f"{axes.label} merges it into an axis of unknown length")
         elif len(at) == 1:
-            factors[at[0]] = ids
-    for ids, at in sides:
-        if len(at) > 1:
-            sizes = [block.sizes[i] for i in at]
-            parts = [factors.setdefault(i, axes.inner(block.sizes[i])) if i not in factors else factors[i] for i in at]
-            axes.choose(ids, parts, sizes)
+            axes.tie(ask(0, axis), factors[at[0]])
+        else:
+            axes.choose(ask(0, axis), [factors[i] for i in at], [block.sizes[i] for i in at])
 
 
 def rewrite_reshape(rewriter: Rewriter) -> None:
