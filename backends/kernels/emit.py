@@ -114,7 +114,7 @@ class Emitter:
 
     def lane(self, vector: Expr, index: int, lanes: int) -> Expr:
         """Return element `index` of a vector, in every lane: folds into `fmla v, v, v.s[index]`."""
-        return self.T.broadcast(self.T.Shuffle([vector], [self.T.int32(index)]), lanes)
+        return self.splat(self.T.Shuffle([vector], [self.T.int32(index)]), lanes)
 
     def part(self, vector: Expr, start: int, lanes: int, of: int) -> Expr:
         """Return `lanes` elements of a vector of `of` from element `start`."""

@@ -1,8 +1,7 @@
-"""int8 convolution without dot products: products are summed in int16 as long as they fit, then widened to int32.
+"""int8 convolution without dot products: products of two pairs are summed in int16, then widened.
 
-Sixteen bytes of a span are multiplied with those of one output channel; the lanes of a sum are added at the end. With
-weights of at most `w` and pixels of at most `x` in magnitude a lane takes `32767 // (w * x)` products: two at 8 bits
-(`smull`, `smlal`, `sadalp`), 585 at 4 bits (Han et al., Extremely Low-bit Convolution Optimization, ICPP 2020).
+Sixteen bytes of a span are multiplied with those of one output channel, two products are summed in every lane of int16
+(`smull`, `smlal`: weights are at least -127), which `sadalp` adds to int32; the lanes of a sum are added at the end.
 
 Weights are ordered `[4 channels][window row][column][16 bytes of a span][4 channels][16 bytes]`.
 """
@@ -23,22 +22,9 @@ CHANNELS = 4
 
 @dataclass(frozen=True)
 class LongConv(SpanConv):
-    """Convolution by widening multiplication.
+    """Convolution by widening multiplication."""
 
-    Attributes:
-        weight_bits, source_bits: widths; at 8 bits and below weights are at most `2^(bits-1) - 1` in magnitude and
-            pixels `2^(bits-1)` (1-bit weights: 1).
-    """
-
-    weight_bits: int = 8
-    source_bits: int = 8
     family: ClassVar[str] = "int8-long"
-
-    @property
-    def chain(self) -> int:
-        """Products that a lane of int16 holds."""
-        weight = max(1, 2 ** (self.weight_bits - 1) - 1)
-        return 32767 // (weight * 2 ** (self.source_bits - 1))
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Order int8 `[co, ci, kh, kw]` as the module says, flat."""

@@ -75,10 +75,11 @@ class SpanConv(Int8Conv):
             clear_border(e, self.sink, e.args[-1], epilogue.border)
             for first, count, width in split(self.sink.channels, self.width(e)):
                 with e.loop(count) as index:
-                    self._rows(e, self.tile(e, epilogue, first + index * width, width))
+                    self.rows(e, self.tile(e, epilogue, first + index * width, width))
         return e.function
 
-    def _rows(self, e: Emitter, tile: "Tile") -> None:
+    def rows(self, e: Emitter, tile: "Tile") -> None:
+        """Emit the loops over images, rows and tiles of pixels."""
         with e.loop(self.sink.n) as n, e.loop(self.sink.h) as y:
             for first, count, pixels in split(self.sink.w, min(tile.pixels, self.sink.w)):
                 with e.loop(count) as index:

@@ -53,7 +53,7 @@ class RegisterTile:
 
     def __init__(self, e: Emitter, rows: int, width: int) -> None:
         self.e, self.rows = e, rows
-        self.lanes = max(v for v in (4, 8, 16) if v <= e.lanes and width % v == 0)
+        self.lanes = max(v for v in (1, 2, 4, 8, 16) if v <= e.lanes and width % v == 0)
         self.vectors = width // self.lanes
         self._registers = e.registers(rows * self.vectors, self.lanes)
 

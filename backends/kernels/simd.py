@@ -42,16 +42,43 @@ def smull16(e: Emitter, a: Expr, b: Expr) -> Expr:
 
 def saddlp(e: Emitter, a: Expr, dtype: str = "int32x4") -> Expr:
     """Add neighbours into elements twice as wide."""
-    return intrinsic(e, dtype, "llvm.aarch64.neon.saddlp", a)
+    return _long_pairs(e, "saddlp", a, dtype)
+
+
+def uaddlp(e: Emitter, a: Expr, dtype: str) -> Expr:
+    """Add unsigned neighbours into elements twice as wide."""
+    return _long_pairs(e, "uaddlp", a, dtype)
+
+
+def _long_pairs(e: Emitter, name: str, a: Expr, dtype: str) -> Expr:
+    if e.arm:
+        return intrinsic(e, dtype, f"llvm.aarch64.neon.{name}", a)
+    scalar, lanes = dtype.split("x")
+    return _pairs(e, e.T.Cast(f"{scalar}x{2 * int(lanes)}", a), int(lanes))
+
+
+def addp(e: Emitter, a: Expr, b: Expr, dtype: str) -> Expr:
+    """Add neighbours of `a`, then of `b`."""
+    if e.arm:
+        return intrinsic(e, dtype, "llvm.aarch64.neon.addp", a, b)
+    lanes = int(dtype.split("x")[1])
+    return _pairs(e, concat(e, [a, b], lanes), lanes)
+
+
+def _pairs(e: Emitter, vector: Expr, pairs: int) -> Expr:
+    even, odd = (e.T.Shuffle([vector], [e.T.int32(2 * i + k) for i in range(pairs)]) for k in range(2))
+    return even + odd
 
 
 def transposed_sum(e: Emitter, a: Sequence[Expr]) -> Expr:
     """Return `[sum(a[0]), …, sum(a[3])]` of four int32x4."""
+    low, high = (addp(e, a[i], a[i + 1], "int32x4") for i in (0, 2))
+    return addp(e, low, high, "int32x4")
 
-    def addp(x: Expr, y: Expr) -> Expr:
-        return intrinsic(e, "int32x4", "llvm.aarch64.neon.addp", x, y)
 
-    return addp(addp(a[0], a[1]), addp(a[2], a[3]))
+def popcount(e: Emitter, bytes_: Expr) -> Expr:
+    """Count the bits of each of 16 bytes."""
+    return intrinsic(e, "uint8x16", "llvm.ctpop", bytes_)
 
 
 def sdot(e: Emitter, total: Expr, a: Expr, b: Expr) -> Expr:
