@@ -75,7 +75,7 @@ def rounded(node: Node) -> Rounded | None:
     value = node.outputs[0]
     between: list[Node] = []
     low, high = -np.inf, np.inf
-    while (reader := _only_reader(value)) is not None and (bounds := _bounds(reader)) is not None:
+    while (reader := _only_reader(value)) is not None and (bounds := clip_bounds(reader)) is not None:
         low, high = (min(max(bound, bounds[0]), bounds[1]) for bound in (low, high))
         between.append(reader)
         value = reader.outputs[0]
@@ -96,7 +96,7 @@ def stored(
     low, high = (int(np.clip(np.rint(np.float32(b) / step) + move, limits.min, limits.max)) for b in bounds)
     q, nodes = quantize.outputs[0], (*before, quantize)
     clip = _only_reader(q)
-    if clip is not None and clip.op_type == "Clip" and (narrow := _bounds(clip)) is not None:
+    if clip is not None and clip.op_type == "Clip" and (narrow := clip_bounds(clip)) is not None:
         low, high = (int(np.clip(bound, *narrow)) for bound in (low, high))
         q, nodes = clip.outputs[0], (*nodes, clip)
     return Rounded(q, step, move, low, high, zero.dtype, nodes)
@@ -107,7 +107,7 @@ def _only_reader(value: Value) -> Node | None:
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
 
 
-def _bounds(node: Node) -> tuple[float, float] | None:
+def clip_bounds(node: Node) -> tuple[float, float] | None:
     """Return between what a Relu or Clip limits its input, None for other operators or computed bounds."""
     if node.op_type == "Relu":
         return 0.0, np.inf

@@ -77,13 +77,14 @@ class Move(Kernel):
     """Slices, pads, and the copy to a wider border.
 
     `sink[n, y + oy, x + ox, c + oc] = source[n, y * sy + y0, x * sx + x0, c + c0]` for all `y, x, c` below `extent`;
-    0 elsewhere.
+    `fill` elsewhere.
 
     Attributes:
         extent: rows, columns and channels that are copied.
         start: `y0, x0, c0`.
         stride: `sy, sx`.
         offset: `oy, ox, oc`.
+        fill: what stands for zero: the zero point of integers.
     """
 
     source: Image
@@ -92,6 +93,7 @@ class Move(Kernel):
     start: tuple[int, int, int] = (0, 0, 0)
     stride: tuple[int, int] = (1, 1)
     offset: tuple[int, int, int] = (0, 0, 0)
+    fill: int = 0
     family: ClassVar[str] = "move"
     macs: ClassVar[int] = 0
 
@@ -102,22 +104,22 @@ class Move(Kernel):
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Copy what exists."""
-        out = np.zeros((self.sink.n, self.sink.h, self.sink.w, self.sink.c), self.sink.dtype)
+        out = np.full((self.sink.n, self.sink.h, self.sink.w, self.sink.c), self.fill, self.sink.dtype)
         (h, w, c), (oy, ox, oc), (y0, x0, c0) = self.extent, self.offset, self.start
         rows, columns = np.arange(h) * self.stride[0] + y0, np.arange(w) * self.stride[1] + x0
         pixels = self.source.interior(inputs[0])[:, rows[:, None], columns, c0 : c0 + c]
         out[:, oy : oy + h, ox : ox + w, oc : oc + c] = pixels
-        return [self.sink.place(out)]
+        return [self.sink.place(out, self.fill)]
 
     def tir(self, target: Target) -> "PrimFunc":
-        """Return a loop over pixels that copies vectors of channels; zeros first where pixels are missing."""
+        """Return a loop over pixels that copies vectors of channels; `fill` first where pixels are missing."""
         sink, (h, w, _) = self.sink, self.extent
         with emit(self.args, target) as e:
             image, out = e.args
-            clear_border(e, sink, out)
+            clear_border(e, sink, out, self._fill(e))
             if (h, w) != (sink.h, sink.w):
                 with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:
-                    self._zeros(e, out, (n, y + sink.border, x + sink.border), 0, sink.channels)
+                    self._fill_channels(e, out, (n, y + sink.border, x + sink.border), 0, sink.channels)
             with e.loop(sink.n) as n, e.loop(h) as y, e.loop(w) as x:
                 self._pixel(e, n, y, x)
         return e.function
@@ -126,15 +128,18 @@ class Move(Kernel):
         (oy, ox, oc), (y0, x0, c0), (sy, sx) = self.offset, self.start, self.stride
         source, (image, out), last = self.source.border, e.args, self.offset[2] + self.extent[2]
         pixel = (n, y + oy + self.sink.border, x + ox + self.sink.border)
-        self._zeros(e, out, pixel, 0, oc)
+        self._fill_channels(e, out, pixel, 0, oc)
         for c, lanes in pieces(self.extent[2], self._lanes(e)):
             value = e.load(image, n, y * sy + y0 + source, x * sx + x0 + source, c + c0, lanes=lanes)
             e.store(out, value, *pixel, c + oc, lanes=lanes)
-        self._zeros(e, out, pixel, last, self.sink.channels - last)
+        self._fill_channels(e, out, pixel, last, self.sink.channels - last)
 
-    def _zeros(self, e: Emitter, out: Expr, pixel: tuple[Expr, Expr, Expr], start: int, count: int) -> None:
+    def _fill_channels(self, e: Emitter, out: Expr, pixel: tuple[Expr, Expr, Expr], start: int, count: int) -> None:
         for c, lanes in pieces(count, self._lanes(e)):
-            e.store(out, e.splat(e.zero(self.sink.dtype), lanes), *pixel, start + c, lanes=lanes)
+            e.store(out, e.splat(self._fill(e), lanes), *pixel, start + c, lanes=lanes)
+
+    def _fill(self, e: Emitter) -> Expr:
+        return e.T.IntImm(self.sink.dtype, self.fill) if self.fill else e.zero(self.sink.dtype)
 
     def _lanes(self, e: Emitter) -> int:
         return e.lanes * 4 // np.dtype(self.sink.dtype).itemsize

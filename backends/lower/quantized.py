@@ -12,19 +12,17 @@ import numpy as np
 
 from galen.backends.integer_rules import Layer, layer, mean_scale
 from galen.backends.kernels.base import Image, Spec
-from galen.backends.kernels.int8_conv import Int8Conv
-from galen.backends.kernels.int8_dot import DotConv
 from galen.backends.kernels.int8_elementwise import Int8Add
 from galen.backends.kernels.int8_layout import Dequantize, Quantize
-from galen.backends.kernels.int8_long import LongConv
+from galen.backends.kernels.layout import Move
 from galen.backends.kernels.int8_pool import Int8AveragePool, Int8GlobalAverage, Int8MaxPool
-from galen.backends.kernels.int8_winograd import SIDE, WinogradConv, fits
 from galen.backends.kernels.requantize import Addend, ratios
 from galen.backends.kernels.window import Window
+from galen.backends.lower.int8_choice import choose, pixel_width
 from galen.backends.lower.lowering import Lowering, Place
+from galen.backends.lower.shape import slice_steps, zero_pads
 from galen.backends.lower.windows import window_border, window_of
-from galen.backends.qdq import Integers, Rounded, activation, integers, rounded, stored
-from galen.backends.target import Target
+from galen.backends.qdq import Integers, Rounded, activation, clip_bounds, integers, rounded, stored
 from galen.ir import Node, Value
 from galen.ir.edit import attribute, const_value
 
@@ -226,7 +224,7 @@ def _layer(
     total = _sum(low, to)
     last = total.to if total else to
     sink = form(low, last.q, readers_border(low, last.q))
-    kernel = choose(low.target, (source[1], sink), window, weights, total.addend if total else None)
+    kernel = choose(low.target, (source[1], sink), window, weights, width(found.x), total.addend if total else None)
     correction = zero_point(found.x) * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int32)
     bias = (0 if found.bias is None else found.bias) - correction
     scale = np.broadcast_to(found.scales(to), bias.shape)
@@ -243,30 +241,22 @@ def _layer(
     publish(low, last, node)
 
 
-def choose(
-    target: Target, images: tuple[Image, Image], window: Window, weights: np.ndarray, addend: Addend | None
-) -> Int8Conv:
-    """Return the kernel for a convolution on `target`."""
-    source, sink = images
-    if target.has("dotprod") or target.has("avx512vnni"):
-        return DotConv(source, sink, window, addend)
-    square = (window.kh, window.kw, window.sy, window.sx, window.dy, window.dx) == (3, 3, 1, 1, 1, 1)
-    if square and sink.h % SIDE == 0 and sink.w % SIDE == 0 and source.lanes == LANES and fits(weights):
-        return WinogradConv(source, sink, window, addend)
-    return LongConv(source, sink, window, addend)
+def width(x: Integers) -> int:
+    """Return the bits that the int8 of `x` need, from the Clip that bounds them."""
+    node = x.q.producer()
+    low, high = -128, 127
+    if node is not None and node.op_type == "Clip" and (bounds := clip_bounds(node)) is not None:
+        low, high = (int(np.clip(bound + shift(x.zero.dtype), -128, 127)) for bound in bounds)
+    return max(pixel_width(low, high), pixel_width(zero_point(x), zero_point(x)))
 
 
 def _sum(low: Lowering, to: Rounded) -> Sum | None:
     """Return the addition that alone reads the output of a layer, if its other operand has been computed."""
-    readers = low.readers(to.q)
-    if to.q.is_graph_output() or len(readers) != 1 or readers[0].op_type != "DequantizeLinear":
+    node = _alone(low, to)
+    if node is None or node.op_type != "Add":
         return None
-    value = readers[0].outputs[0]
-    following = low.readers(value)
-    if value.is_graph_output() or len(following) != 1 or following[0].op_type != "Add":
-        return None
-    node = following[0]
-    first = node.inputs[1] is value
+    own_input = low.readers(to.q)[0].outputs[0]
+    first = node.inputs[1] is own_input
     other, after = activation(node.inputs[0 if first else 1]), rounded(node)
     if other is None or after is None or other.q is to.q or low.shape(other.q) != low.shape(to.q):
         return None
@@ -392,3 +382,43 @@ def reshape(low: Lowering, node: Node) -> bool:
     low.alias(to.q, low.view(buffer, sink.spec.shape), sink)
     publish(low, to, node)
     return True
+
+
+def move(low: Lowering, node: Node) -> bool:
+    """Lower a chain of Slice and Pad with zeros, of images that keep scale and zero point, to one copy."""
+    x = activation(node.inputs[0])
+    if x is None or len(low.shape(x.q)) != 4:
+        return False
+    starts, steps, pads, extent = [0] * 4, [1] * 4, [0] * 4, low.shape(x.q)
+    last: Rounded | None = None
+    following: Node | None = node
+    while following is not None and (to := rounded(following)) is not None and same(x, to):
+        if following.op_type == "Slice" and pads == [0] * 4 and (cut := slice_steps(low, following)) is not None:
+            starts = [s + b * t for s, b, t in zip(starts, cut[0], steps, strict=True)]
+            steps = [t * u for t, u in zip(steps, cut[1], strict=True)]
+            extent = low.shape(following.outputs[0])
+        elif following.op_type == "Pad" and (zeros := zero_pads(low, following)) is not None:
+            pads = [p + z for p, z in zip(pads, zeros, strict=True)]
+        else:
+            break
+        low.absorb(*(n for n in (following, *to.nodes) if n is not node))
+        last, following = to, _alone(low, to)
+    if last is None or starts[0] or steps[:2] != [1, 1] or pads[0]:
+        return False
+    buffer, source = image(low, x)
+    sink = form(low, last.q, readers_border(low, last.q))
+    zero, (_, c, h, w) = zero_point(x), extent
+    kernel = Move(source, sink, (h, w, c), (*starts[2:], starts[1]), (steps[2], steps[3]), (*pads[2:], pads[1]), zero)
+    low.call(kernel, (buffer, store(low, last, sink, node)), node)
+    publish(low, last, node)
+    return True
+
+
+def _alone(low: Lowering, to: Rounded) -> Node | None:
+    """Return the only reader of the dequantized integers of `to`."""
+    readers = low.readers(to.q)
+    if to.q.is_graph_output() or len(readers) != 1 or readers[0].op_type != "DequantizeLinear":
+        return None
+    value = readers[0].outputs[0]
+    following = low.readers(value)
+    return following[0] if len(following) == 1 and not value.is_graph_output() else None

@@ -1,8 +1,11 @@
 """Operators that only move data: views where memory allows, copies elsewhere."""
 
+from math import prod
+
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.layout import Move
 from galen.backends.lower.axes import image_axes
+from galen.backends.lower.concat import cut
 from galen.backends.lower.fuse import sole_reader
 from galen.backends.lower.lowering import Lowering
 from galen.ir import Node
@@ -29,13 +32,13 @@ def move(low: Lowering, node: Node) -> bool:
     starts, steps, pads, output = [0] * rank, [1] * rank, [0] * rank, source
     nodes: list[Node] = []
     following: Node | None = node
-    while following is not None and following.op_type == "Slice" and (cut := _slice(low, following)) is not None:
+    while following is not None and following.op_type == "Slice" and (cut := slice_steps(low, following)) is not None:
         starts = [s + b * t for s, b, t in zip(starts, cut[0], steps, strict=True)]
         steps = [t * u for t, u in zip(steps, cut[1], strict=True)]
         nodes, output = [*nodes, following], following.outputs[0]
         following = sole_reader(low, output)
     extent = low.shape(output)
-    if following is not None and following.op_type == "Pad" and (zeros := _zero_pads(low, following)) is not None:
+    if following is not None and following.op_type == "Pad" and (zeros := zero_pads(low, following)) is not None:
         pads, nodes, output = zeros, [*nodes, following], following.outputs[0]
     if not nodes or starts[0] or steps[:2] != [1, 1]:
         return False
@@ -51,7 +54,39 @@ def move(low: Lowering, node: Node) -> bool:
     return True
 
 
-def _slice(low: Lowering, node: Node) -> tuple[list[int], list[int]] | None:
+def slice_(low: Lowering, node: Node) -> bool:
+    """Lower Slice along one axis of a dense tensor."""
+    found = slice_steps(low, node)
+    shape, result = low.shape(node.inputs[0]), low.shape(node.outputs[0])
+    if found is None:
+        return False
+    starts, steps = found
+    axes = [a for a in range(len(shape)) if shape[a] != result[a]]
+    if len(axes) > 1:
+        return False
+    axis = axes[0] if axes else 0
+    cut(low, node, node.outputs[0], axis, starts[axis], steps[axis])
+    return True
+
+
+def gather(low: Lowering, node: Node) -> bool:
+    """Lower Gather of one constant index: a slice."""
+    index = const_value(node.inputs[1])
+    shape = low.shape(node.inputs[0])
+    if index is None or index.size != 1 or const_value(node.inputs[0]) is not None:
+        return False
+    axis = attribute(node, "axis", 0) % len(shape)
+    outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
+    spec = low.spec(node.outputs[0])
+    whole = Image(1, outer, shape[axis], inner, lanes=1, dtype=spec.dtype)
+    part = Image(1, outer, 1, inner, lanes=1, dtype=spec.dtype)
+    kernel = Move(whole, part, (outer, 1, inner), (0, int(index.ravel()[0]) % shape[axis], 0))
+    read = low.view(low.dense(node.inputs[0]), whole.spec.shape)
+    low.call(kernel, (read, low.view(low.define(node.outputs[0], spec), part.spec.shape)), node)
+    return True
+
+
+def slice_steps(low: Lowering, node: Node) -> tuple[list[int], list[int]] | None:
     """Return start and step on every axis, None when they are not constant or run backwards."""
     shape = low.shape(node.inputs[0])
     given = [const_value(v) for v in node.inputs[1:]]
@@ -67,7 +102,7 @@ def _slice(low: Lowering, node: Node) -> tuple[list[int], list[int]] | None:
     return (first, steps) if min(steps) > 0 else None
 
 
-def _zero_pads(low: Lowering, node: Node) -> list[int] | None:
+def zero_pads(low: Lowering, node: Node) -> list[int] | None:
     """Return the padding before every axis, None when it is not constant zeros around channels and pixels."""
     pads = const_value(node.inputs[1]) if len(node.inputs) > 1 else None
     value = const_value(node.inputs[2]) if len(node.inputs) > 2 else None

@@ -3,13 +3,17 @@
 from collections.abc import Callable
 
 from galen.backends.lower import quantized
+from galen.backends.lower.concat import concat, split
 from galen.backends.lower.convolution import convolution, convolution_border
 from galen.backends.lower.elementwise import elementwise
 from galen.backends.lower.fuse import ACTIVATIONS, BINARY
 from galen.backends.lower.lowering import Border, Lowering
 from galen.backends.lower.matmul import gemm, matmul
+from galen.backends.lower.permute import transpose
 from galen.backends.lower.pooling import global_average, pool
-from galen.backends.lower.shape import move, reshape
+from galen.backends.lower.product import product
+from galen.backends.lower.rows import layer_norm, softmax
+from galen.backends.lower.shape import gather, move, reshape, slice_
 from galen.ir import Node
 
 Rule = Callable[[Lowering, Node], bool]
@@ -17,12 +21,18 @@ Rule = Callable[[Lowering, Node], bool]
 RULES: dict[str, tuple[Rule, ...]] = {
     "Conv": (quantized.convolution, convolution),
     "Gemm": (quantized.gemm, gemm),
-    "MatMul": (quantized.matmul, matmul),
+    "MatMul": (quantized.matmul, matmul, product),
     "MaxPool": (quantized.max_pool, pool),
     "AveragePool": (quantized.average, pool),
     "GlobalAveragePool": (quantized.average, global_average),
-    "Slice": (move,),
-    "Pad": (move,),
+    "Slice": (quantized.move, move, slice_),
+    "Gather": (gather,),
+    "Concat": (concat,),
+    "Split": (split,),
+    "Transpose": (transpose,),
+    "Softmax": (softmax,),
+    "LayerNormalization": (layer_norm,),
+    "Pad": (quantized.move, move),
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"), (quantized.reshape, reshape)),
     **dict.fromkeys((*ACTIVATIONS, *BINARY), (elementwise,)),
     "Add": (quantized.add, elementwise),

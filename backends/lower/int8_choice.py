@@ -1,0 +1,100 @@
+"""Which kernel computes a quantized convolution: the one with the fewest instructions, by a count of inner loops.
+
+A step multiplies 16 bytes of four pixels and four channels (`DotConv`: of 16 channels); its instructions are those of
+the compiled loops. The rest of a kernel is the same for all but Winograd's, whose transforms are counted.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from galen.backends.kernels.base import Image
+from galen.backends.kernels.int8_bits import BitConv
+from galen.backends.kernels.int8_conv import STEP, Int8Conv
+from galen.backends.kernels.int8_dot import DotConv
+from galen.backends.kernels.int8_lanes import LaneConv, room
+from galen.backends.kernels.int8_long import LongConv
+from galen.backends.kernels.int8_span import SpanConv
+from galen.backends.kernels.int8_winograd import SIDE, WinogradConv, fits
+from galen.backends.kernels.requantize import Addend
+from galen.backends.kernels.window import Window
+from galen.backends.target import Target
+
+_ROOM = 4
+"""Fewer products in a lane than this are not worth a kernel of their own."""
+
+
+def weight_width(weights: np.ndarray) -> int:
+    """Return the fewest bits for symmetric int8 weights: 1 for -1 and +1, else b with `|w| <= 2^(b-1) - 1`."""
+    if np.all(np.abs(weights) == 1):
+        return 1
+    return int(np.abs(weights.astype(np.int32)).max(initial=1)).bit_length() + 1
+
+
+def pixel_width(low: int, high: int) -> int:
+    """Return the fewest bits for integers from `low` to `high` in two's complement."""
+    return max((-low - 1 if low < 0 else low).bit_length(), (high if high >= 0 else -high - 1).bit_length()) + 1
+
+
+def choose(
+    target: Target,
+    images: tuple[Image, Image],
+    window: Window,
+    weights: np.ndarray,
+    pixel_bits: int,
+    addend: Addend | None,
+) -> Int8Conv:
+    """Return the kernel for a convolution of `images` (source, sink) with int8 `weights` `[co, ci, kh, kw]`.
+
+    Args:
+        pixel_bits: width of the source's integers, zero point included.
+    """
+    shape = (*images, window, addend)
+    return min(_candidates(target, shape, weights, pixel_bits), key=instructions)
+
+
+def _candidates(
+    target: Target, shape: tuple[Image, Image, Window, Addend | None], weights: np.ndarray, pixel_bits: int
+) -> Iterator[Int8Conv]:
+    source, sink, window, _ = shape
+    bits = weight_width(weights), pixel_bits
+    if target.has("dotprod") or target.has("avx512vnni"):
+        yield DotConv(*shape)
+    else:
+        yield LongConv(*shape)
+    if not target.triple.startswith("aarch64") or source.lanes != STEP:
+        return
+    yield BitConv(*shape, 8, *bits)
+    if target.has("dotprod"):
+        return
+    yield from (LaneConv(*shape, lane, *bits) for lane in (8, 16) if room(lane, *bits) >= _ROOM)
+    square = (window.kh, window.kw, window.sy, window.sx, window.dy, window.dx) == (3, 3, 1, 1, 1, 1)
+    if square and sink.h % SIDE == 0 and sink.w % SIDE == 0 and fits(weights):
+        yield WinogradConv(*shape)
+
+
+def instructions(kernel: Int8Conv) -> float:
+    """Return roughly how many instructions `kernel` takes, epilogue aside."""
+    sink = kernel.sink
+    pixels = sink.n * sink.h * sink.w
+    if isinstance(kernel, WinogradConv):
+        tiles, ci, co = pixels / SIDE**2, kernel.source.channels, sink.channels
+        rest = 1 + 0.75 / min(tiles, 4)  # weights are loaded once for up to four tiles
+        return tiles * (36 * ci * co * 0.25 * 0.65 * rest + 250 * ci / 8 + 180 * co / 4)
+    if not isinstance(kernel, SpanConv):
+        raise TypeError(f"no estimate for {type(kernel).__name__}")
+    rows, columns, _ = kernel.spans
+    steps = rows * columns * kernel.steps
+    blocks = sink.n * sink.h * -(-sink.w // 4) * (sink.channels / 4)
+    return blocks * _per_block(kernel, steps)
+
+
+def _per_block(kernel: SpanConv, steps: int) -> float:
+    """Return the instructions of the reduction over `steps` for four pixels and four channels."""
+    if isinstance(kernel, BitConv):
+        pairs = kernel.weight_bits * kernel.source_bits
+        return pairs * (57 * steps + 100 * -(-steps // kernel.chunk)) + 30
+    if isinstance(kernel, LaneConv):
+        widenings = 1 if steps <= kernel.chunk else -(-steps // min(kernel.chunk, kernel.steps))
+        return (21 if kernel.lane == 8 else 38) * steps + (64 if kernel.lane == 8 else 48) * widenings
+    return (20 if isinstance(kernel, DotConv) else 57) * steps
