@@ -6,20 +6,22 @@ runner.outputs(program, {"input": x})         # the whole network on the emulate
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from galen.backends.cache import LatencyCache, Value
-from galen.backends.emulator.clock import Clock
+from galen.backends.cache import LatencyCache
+from galen.backends.emulator.clock import Clock, Profile
 from galen.backends.emulator.core import Core
+from galen.backends.emulator.memory import Memory
+from galen.backends.execution import run_on_core
 from galen.backends.folders import cache_folder
 from galen.backends.kernels.base import Kernel, Spec
 from galen.backends.latency import Latency, LayerLatency
 from galen.backends.objects import objects
 from galen.backends.program import Call, Program
+from galen.backends.residency import Residency, residency
 from galen.backends.target import Target
 from galen.ir.errors import GalenError
 
@@ -56,59 +58,39 @@ class EmulatorRunner:
         self._clock = Clock(target)
         self._cache = cache or LatencyCache(cache_folder() / "latency.db")
 
-    @cached_property
-    def _core(self) -> Core:
-        return Core(self.target)
-
     def latency(self, program: Program) -> Latency:
-        """Return the sum of the kernels' modelled times."""
-        layers = [self._layer(call) for call in program.calls]
-        total = sum(latency.latency_ms for latency, _ in layers)
-        return Latency(
-            median=total,
-            p10=total,
-            p90=total,
-            runs=1,
-            kind="modelled",
-            model=self._clock.name,
-            instructions=sum(latency.instructions or 0 for latency, _ in layers),
-            cycles=sum(cycles for _, cycles in layers),
-            layers=tuple(latency for latency, _ in layers),
-        )
+        """Return the sum of the kernels' modelled times, each with what the caches hold when its turn comes."""
+        held = residency(program, self._capacity)
+        layers, cycles = zip(*(self._layer(*pair) for pair in zip(program.calls, held, strict=True)), strict=True)
+        total = sum(layer.latency_ms for layer in layers)
+        instructions = sum(layer.instructions for layer in layers)
+        return Latency(total, total, total, 1, "modelled", self._clock.name, instructions, sum(cycles), layers)
 
     def outputs(self, program: Program, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run every kernel of `program` in turn on real data."""
-        core = self._core
-        core.load(objects((call.kernel for call in program.calls), self.target, self._compiled).values())
-        values = {program.inputs[name]: array for name, array in inputs.items()} | dict(program.constants)
-        placed = [core.place(values.get(index, zeros(spec))) for index, spec in enumerate(program.buffers)]
-        try:
-            for call in program.calls:
-                core.call(call.kernel.symbol(self.target), [placed[index] for index in call.args])
-            return {name: placed[index].array.copy() for name, index in program.outputs.items()}
-        finally:
-            for item in placed:
-                core.release(item)
+        return run_on_core(program, inputs)
 
-    def _layer(self, call: Call) -> tuple[LayerLatency, float]:
-        kernel = call.kernel
+    @property
+    def _capacity(self) -> int:
+        return max(size for level, size in self.target.caches.items() if level in ("l1", "l2", "l3"))
+
+    def _layer(self, call: Call, held: Residency) -> tuple[LayerLatency, float]:
+        kernel, line = call.kernel, self.target.caches["line"]
+        profile = self._profile(kernel)
+        cycles = self._clock.cycles(profile, held.resident // line, held.evicted // line)
+        milliseconds = cycles / self.target.frequency_hz * 1e3
+        layer = LayerLatency(call.layer, call.op, kernel.family, milliseconds, profile.instructions, kernel.macs)
+        return layer, cycles
+
+    def _profile(self, kernel: Kernel) -> Profile:
         key = f"{kernel.symbol(self.target)}/{self.target.name}/{self._clock.name}"
-        timed = self._cache.get_or(key, lambda: self._time(kernel))
-        milliseconds = timed["cycles"] / self.target.frequency_hz * 1e3
-        layer = LayerLatency(call.layer, call.op, kernel.family, milliseconds, timed["instructions"], kernel.macs)
-        return layer, timed["cycles"]
+        return Profile.from_json(self._cache.get_or(key, lambda: self._run(kernel).to_json()))
 
-    def _time(self, kernel: Kernel) -> Value:
-        symbol = kernel.symbol(self.target)
-        self._core.load(objects([kernel], self.target, self._compiled).values())
-        execution = self._core.call(symbol, [samples(spec) for spec in kernel.args])
-        cycles = self._clock.cycles(execution, self._core.code)
-        return {"instructions": execution.instructions, "cycles": cycles}
-
-
-def zeros(spec: Spec) -> np.ndarray:
-    """Return an empty buffer."""
-    return np.zeros(spec.shape, spec.dtype)
+    def _run(self, kernel: Kernel) -> Profile:
+        """Run `kernel` once; on a core of its own, so that nothing depends on what ran before."""
+        core = Core(self.target, Memory(self.target.caches))
+        core.load(objects([kernel], self.target, self._compiled).values())
+        return self._clock.profile(core.call(kernel.symbol(self.target), [samples(spec) for spec in kernel.args]))
 
 
 def samples(spec: Spec) -> np.ndarray:

@@ -21,6 +21,7 @@ import numpy as np
 from galen.backends.emulator.counters import Block, BlockCounter
 from galen.backends.emulator.elf import place
 from galen.backends.emulator.library import INSTRUCTIONS, Library
+from galen.backends.emulator.memory import Memory, Traffic
 from galen.backends.emulator.native import guest_object
 from galen.backends.emulator.packed import ARGUMENTS, RESULT, frame
 from galen.backends.target import Target
@@ -43,11 +44,13 @@ class Execution:
         instructions: all of them; those of the mathematics library are charged at a fixed number per call.
         blocks: by ascending address.
         library: calls of mathematics functions, by name.
+        traffic: what went through the caches, when the core has any.
     """
 
     instructions: int
     blocks: tuple[Block, ...]
     library: Mapping[str, int]
+    traffic: Traffic | None = None
 
 
 class Placed:
@@ -58,9 +61,14 @@ class Placed:
 
 
 class Core:
-    """A core with its memory. Every array lies in pages of its own, so a kernel that leaves its buffers faults."""
+    """A core with its memory. Every array lies in pages of its own, so a kernel that leaves its buffers faults.
 
-    def __init__(self, target: Target) -> None:
+    Args:
+        target: whose code is run; any ARMv8 code runs.
+        caches: simulated caches, which halve the speed; without them no traffic is counted.
+    """
+
+    def __init__(self, target: Target, caches: Memory | None = None) -> None:
         import unicorn  # noqa: PLC0415
 
         self.target = target
@@ -80,6 +88,9 @@ class Core:
         self._data_end = _DATA
         self._memory: dict[int, mmap.mmap] = {}
         self._counter = BlockCounter(self._uc, _CODE, _CODE_SIZE)
+        self._caches = caches
+        if caches:
+            caches.attach(self._uc)
         self.load([guest_object()])
 
     def load(self, objects: Iterable[Path]) -> None:
@@ -108,10 +119,6 @@ class Core:
     def _write(self, address: int, *values: int) -> None:
         self._uc.mem_write(address, struct.pack(f"<{len(values)}Q", *values))
 
-    def code(self, address: int, instructions: int) -> bytes:
-        """Return the machine code of a block."""
-        return bytes(self._uc.mem_read(address, 4 * instructions))
-
     def place(self, array: np.ndarray) -> Placed:
         """Copy `array` to the core's memory, which ends (but for 64-byte alignment) with a page before a gap."""
         size = max(array.nbytes, 1)
@@ -130,6 +137,8 @@ class Core:
         """Give back the memory of a placed array."""
         base = placed.address // _PAGE * _PAGE
         self._uc.mem_unmap(base, len(self._memory.pop(base)))
+        if not self._memory:
+            self._data_end = _DATA  # equal calls meet equal addresses, and so equal caches
 
     def call(self, symbol: str, arrays: Sequence[np.ndarray | Placed]) -> Execution:
         """Run the packed function of `symbol`; arrays that it writes are updated in place.
@@ -190,7 +199,7 @@ class Core:
             raise GalenError(f"kernel refuses its arguments: {self._message()}", where=symbol)
         blocks, calls = self._counter.blocks(), dict(self._library.calls)
         total = sum(b.instructions * b.executions for b in blocks) + INSTRUCTIONS * sum(calls.values())
-        return Execution(total, blocks, calls)
+        return Execution(total, blocks, calls, self._caches.take() if self._caches else None)
 
     def _message(self) -> str:
         """Return the text that the runtime's error function was given."""

@@ -5,16 +5,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from galen.backends.emulator.native import hooks
-from galen.ir.errors import GalenError
+from galen.backends.emulator.native import hooks, install
 
 
 class Block(NamedTuple):
-    """A run of instructions that is entered at `address` and left at its end, and how often that happened."""
+    """Machine code that is entered at `address` and left at its end, and how often that happened."""
 
     address: int
-    instructions: int
+    code: bytes
     executions: int
+
+    @property
+    def instructions(self) -> int:
+        """Instructions of one execution."""
+        return len(self.code) // 4
 
 
 class BlockCounter:
@@ -30,20 +34,12 @@ class BlockCounter:
 
     def __init__(self, uc: Any, start: int, size: int) -> None:
         from unicorn import UC_HOOK_BLOCK  # noqa: PLC0415
-        from unicorn.unicorn_py3.unicorn import uclib  # noqa: PLC0415
 
         length = size // 4
         self._count, self._bytes = np.zeros(length, np.uint64), np.zeros(length, np.uint32)
         self._state = self._State(start, length, self._count.ctypes.data, self._bytes.ctypes.data)
-        self._start, self._used = start, 0
-        handle = ctypes.c_size_t()
-        callback = ctypes.cast(hooks().on_block, ctypes.c_void_p)
-        status = uclib.uc_hook_add(
-            uc._uch, ctypes.byref(handle), UC_HOOK_BLOCK, callback, ctypes.addressof(self._state),
-            ctypes.c_uint64(1), ctypes.c_uint64(0),
-        )  # fmt: skip
-        if status:
-            raise GalenError(f"the emulated core refuses its block counter: error {status}")
+        self._uc, self._start, self._used = uc, start, 0
+        install(uc, UC_HOOK_BLOCK, hooks().on_block, self._state)
 
     def reset(self, end: int) -> None:
         """Start from zero; code ends at address `end` now."""
@@ -52,8 +48,9 @@ class BlockCounter:
 
     def blocks(self) -> tuple[Block, ...]:
         """Return the executed blocks by ascending address."""
-        index = np.flatnonzero(self._count[: self._used])
-        sizes, counts = self._bytes[index] // 4, self._count[index]
-        return tuple(
-            Block(self._start + 4 * int(i), int(n), int(c)) for i, n, c in zip(index, sizes, counts, strict=True)
-        )
+        found = []
+        for index in map(int, np.flatnonzero(self._count[: self._used])):
+            address = self._start + 4 * index
+            code = bytes(self._uc.mem_read(address, int(self._bytes[index])))
+            found.append(Block(address, code, int(self._count[index])))
+        return tuple(found)

@@ -4,6 +4,7 @@ Classes end in `.q` when they work on 128-bit vectors: cores with 64-bit units n
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -53,6 +54,7 @@ class Instruction:
         reads, writes: architectural registers (`x3`, `v7`) and `nzcv`.
         accumulator: the register among `reads` that it adds to, which cores forward early.
         base: the address register that a load or store moves, ready one cycle later.
+        jump: bytes from a direct branch to where it leads; 0 for other branches.
     """
 
     kind: str
@@ -60,12 +62,18 @@ class Instruction:
     writes: tuple[str, ...]
     accumulator: str | None = None
     base: str | None = None
+    jump: int | None = None
 
 
 def decode(code: bytes) -> tuple[Instruction, ...]:
     """Return the instructions of a piece of AArch64 code."""
     words = (code[i : i + 4] for i in range(0, len(code), 4))
     return tuple(_decode_word(word) for word in words)
+
+
+def is_loop(code: Sequence[Instruction]) -> bool:
+    """Return whether the last instruction leads back to the first."""
+    return code[-1].jump == -4 * (len(code) - 1)
 
 
 @cache
@@ -89,7 +97,16 @@ def _parse(mnemonic: str, operands: str) -> Instruction:
     writes += [base] if base else []
     reads += [FLAGS] * bool(_READS_FLAGS.match(mnemonic))
     writes += [FLAGS] * bool(_SETS_FLAGS.match(mnemonic))
-    return Instruction(_kind(mnemonic, operands), tuple(dict.fromkeys(reads)), tuple(writes), accumulator, base)
+    kind = _kind(mnemonic, operands)
+    jump = _jump(operands) if kind == "branch" else None
+    return Instruction(kind, tuple(dict.fromkeys(reads)), tuple(writes), accumulator, base, jump)
+
+
+def _jump(operands: str) -> int:
+    """Return the distance of a branch that was decoded at address 0."""
+    found = re.search(r"#(0x[0-9a-f]+|-?\d+)$", operands)
+    distance = int(found[1], 0) if found else 0
+    return distance - (1 << 64) if distance >> 63 else distance
 
 
 def _name(match: re.Match[str]) -> str:

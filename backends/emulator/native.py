@@ -3,16 +3,18 @@
 import ctypes
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from galen.backends.folders import cache_folder
 from galen.ir.errors import GalenError
 
-HOST = ("-O2", "-shared", "-fPIC", "-nostdlib")
+HOST = ("-O2", "-shared", "-fPIC", "-nostdlib", "-target", f"{platform.machine()}-linux-gnu")
 GUEST = ("-O2", "-c", "-target", "aarch64-linux-musl", "-ffreestanding", "-fno-builtin", "-fno-pic", "-g0")
 
 
@@ -20,6 +22,17 @@ GUEST = ("-O2", "-c", "-target", "aarch64-linux-musl", "-ffreestanding", "-fno-b
 def hooks() -> ctypes.CDLL:
     """Return the functions of `hooks.c`, compiled for this machine."""
     return ctypes.CDLL(str(_built("hooks.c", ".so", HOST)))
+
+
+def install(uc: Any, kind: int, function: Any, data: ctypes.Structure) -> None:
+    """Let the emulated core `uc` call a function of `hooks.c` with `data`, which must live as long as the core."""
+    from unicorn.unicorn_py3.unicorn import uclib  # noqa: PLC0415
+
+    handle, everywhere = ctypes.c_size_t(), (ctypes.c_uint64(1), ctypes.c_uint64(0))
+    callback, state = ctypes.cast(function, ctypes.c_void_p), ctypes.c_void_p(ctypes.addressof(data))
+    status = uclib.uc_hook_add(uc._uch, ctypes.byref(handle), kind, callback, state, *everywhere)
+    if status:
+        raise GalenError(f"the emulated core refuses a counter: error {status}", hint="unicorn 2.1.4 is known to work")
 
 
 @cache

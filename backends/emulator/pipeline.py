@@ -1,6 +1,6 @@
-"""How many cycles a core needs for one turn of a basic block: a small model of issue, units and latencies.
+"""How many cycles a core needs for one turn of a piece of code: a small model of issue, units and latencies.
 
-Like other static models of throughput (llvm-mca; Laukemann et al. 2018, OSACA) it assumes that the block repeats and
+Like other static models of throughput (llvm-mca; Laukemann et al. 2018, OSACA) it assumes that the code repeats and
 that every load hits the first-level cache. The tables in `pipelines/`, one file per core, follow the cores' software
 optimisation guides.
 """
@@ -12,11 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from galen.backends.emulator.decode import Instruction
+from galen.backends.emulator.decode import Instruction, is_loop
 from galen.ir.errors import GalenError
 
 _FOLDER = Path(__file__).parent / "pipelines"
-_WARM_UP, _TURNS = 4, 8
+_SIMULATED = 256
+"""Instructions to simulate for warming up, and again for measuring, but at least two and at most eight turns."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Pipeline:
         in_order: instructions start in program order.
         width: instructions (in-order cores) or micro-operations that start per cycle.
         window: micro-operations in flight, out-of-order cores.
+        departure: cycles lost where control leaves a loop or jumps.
+        miss: cycles that a line from the second-level cache costs beyond what the pipeline hides.
         units: group of units -> indices of the units in it; groups may share units.
         costs: by class of instruction.
     """
@@ -52,16 +55,24 @@ class Pipeline:
     in_order: bool
     width: int
     window: int
+    departure: float
+    miss: float
     units: Mapping[str, tuple[int, ...]]
     costs: Mapping[str, Cost]
 
-    def cycles(self, block: Sequence[Instruction]) -> float:
-        """Return the cycles of one turn of `block`, at least its share of the issue width."""
-        if not block:
+    def cycles(self, code: Sequence[Instruction]) -> float:
+        """Return the cycles of one turn of `code`, which is either a loop or surrounded by other code."""
+        if not code:
             return 0.0
         run = _InOrder(self) if self.in_order else _OutOfOrder(self)
-        ends = [run.turn(block) for _ in range(_WARM_UP + _TURNS)]
-        return (ends[-1] - ends[_WARM_UP - 1]) / _TURNS
+        priced = [(instruction, self.cost(instruction.kind)) for instruction in code]
+        turns = min(max(_SIMULATED // len(code), 2), 8)
+        ends = []
+        for _ in range(2 * turns):
+            if not is_loop(code):
+                run.forget_registers()
+            ends.append(run.turn(priced))
+        return (ends[-1] - ends[turns - 1]) / turns
 
     def cost(self, kind: str) -> Cost:
         """Return the cost of a class; a class without a line of its own is the one without its width."""
@@ -71,41 +82,50 @@ class Pipeline:
         return found
 
 
+Priced = tuple[Instruction, Cost]
+
+
 class _Run:
-    """State of a simulation: when each register is ready and each unit free."""
+    """State of a simulation: when each register is ready, and in which cycles each unit is taken."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self.ready: dict[str, float] = {}
-        self.chain: dict[str, float] = {}
-        self.free = [0.0] * (1 + max(i for group in pipeline.units.values() for i in group))
+        self.ready: dict[str, int] = {}
+        self.chain: dict[str, int] = {}
+        self.taken: list[set[int]] = [set() for _ in range(1 + max(u for g in pipeline.units.values() for u in g))]
 
-    def operands_ready(self, instruction: Instruction) -> float:
+    def forget_registers(self) -> None:
+        """Cut the dependences between turns."""
+        self.ready.clear()
+        self.chain.clear()
+
+    def operands_ready(self, instruction: Instruction) -> int:
         early = instruction.accumulator
-        times = [self.ready.get(r, 0.0) for r in instruction.reads if r != early]
+        times = [self.ready.get(r, 0) for r in instruction.reads if r != early]
         if early:
-            times.append(self.chain.get(early, self.ready.get(early, 0.0)))
-        return max(times, default=0.0)
+            times.append(self.chain.get(early, self.ready.get(early, 0)))
+        return max(times, default=0)
 
-    def start(self, instruction: Instruction, cost: Cost, earliest: float) -> float:
-        """Take the units at the first cycle from `earliest` at which all are free; return that cycle."""
-        taken: list[int] = []
+    def start(self, instruction: Instruction, cost: Cost, earliest: int) -> int:
+        """Take a slot of every group of units from `earliest` on; return the cycle of the last one."""
         at = earliest
         for group in cost.units:
-            unit = min((u for u in self.pipeline.units[group]), key=lambda u: (self.free[u] + (u in taken), u))
-            taken.append(unit)
-            at = max(at, self.free[unit])
-        for unit in taken:
-            self.free[unit] = max(at, self.free[unit]) + cost.busy
-        self._finish(instruction, cost, at)
-        return at
-
-    def _finish(self, instruction: Instruction, cost: Cost, at: float) -> None:
+            slots = [(self._free(unit, earliest, cost.busy), unit) for unit in self.pipeline.units[group]]
+            slot, unit = min(slots)
+            self.taken[unit].update(range(slot, slot + cost.busy))
+            at = max(at, slot)
         for register in instruction.writes:
             self.ready[register] = at + (1 if register == instruction.base else cost.latency)
             self.chain.pop(register, None)
         if instruction.accumulator:
             self.chain[instruction.accumulator] = at + cost.forward
+        return at
+
+    def _free(self, unit: int, at: int, busy: int) -> int:
+        taken = self.taken[unit]
+        while at in taken or (busy > 1 and not taken.isdisjoint(range(at, at + busy))):
+            at += 1
+        return at
 
 
 class _InOrder(_Run):
@@ -113,11 +133,10 @@ class _InOrder(_Run):
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(pipeline)
-        self.cycle, self.issued = 0.0, 0
+        self.cycle, self.issued = 0, 0
 
-    def turn(self, block: Sequence[Instruction]) -> float:
-        for instruction in block:
-            cost = self.pipeline.cost(instruction.kind)
+    def turn(self, code: Sequence[Priced]) -> float:
+        for instruction, cost in code:
             if self.issued == self.pipeline.width:
                 self.cycle, self.issued = self.cycle + 1, 0
             at = self.start(instruction, cost, max(self.cycle, self.operands_ready(instruction)))
@@ -132,23 +151,22 @@ class _OutOfOrder(_Run):
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(pipeline)
-        self.entered = 0
-        self.retired = 0.0
-        self.retirements: list[float] = []
+        self.entered = self.retired = 0
+        self.retirements: list[int] = []
 
-    def turn(self, block: Sequence[Instruction]) -> float:
-        for instruction in block:
-            cost = self.pipeline.cost(instruction.kind)
-            at = self.start(instruction, cost, max(self._enter(len(cost.units)), self.operands_ready(instruction)))
+    def turn(self, code: Sequence[Priced]) -> float:
+        for instruction, cost in code:
+            operations = max(len(cost.units), 1)
+            at = self.start(instruction, cost, max(self._enter(operations), self.operands_ready(instruction)))
             self.retired = max(self.retired, at + cost.latency)
-            self.retirements += [self.retired] * max(len(cost.units), 1)
+            self.retirements += [self.retired] * operations
         return self.retired
 
-    def _enter(self, operations: int) -> float:
-        self.entered += max(operations, 1)
+    def _enter(self, operations: int) -> int:
+        self.entered += operations
         oldest = self.entered - self.pipeline.window
-        room = self.retirements[oldest - 1] if oldest > 0 else 0.0
-        return max(self.entered / self.pipeline.width, room)
+        room = self.retirements[oldest - 1] if oldest > 0 else 0
+        return max(self.entered // self.pipeline.width, room)
 
 
 @cache
@@ -168,8 +186,9 @@ def pipeline(name: str) -> Pipeline:
         group: tuple(units.setdefault(unit, len(units)) for unit in members.split())
         for group, members in data["units"].items()
     }
-    costs = {kind: _cost(line) for line, kinds in data["classes"].items() for kind in kinds.split()}
-    return Pipeline(name, data["in_order"], data["width"], data["window"], groups, costs)
+    costs = {kind: _cost(line) for line, kinds in data["classes"] for kind in kinds.split()}
+    scalars = {field: data[field] for field in ("in_order", "width", "window", "departure", "miss")}
+    return Pipeline(name, units=groups, costs=costs, **scalars)
 
 
 def _cost(text: str) -> Cost:

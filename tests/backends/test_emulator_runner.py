@@ -48,7 +48,7 @@ def test_layers_add_up(runner: EmulatorRunner) -> None:
 def test_a_second_runner_times_nothing(runner: EmulatorRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = runner.latency(twice("cortex-a72"))
     again = EmulatorRunner(find("cortex-a72"), LatencyCache(tmp_path / "times.db"))
-    monkeypatch.setattr(again, "_time", None)
+    monkeypatch.setattr(again, "_run", None)
     assert again.latency(twice("cortex-a72")) == first
 
 
