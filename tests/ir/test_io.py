@@ -1,0 +1,186 @@
+"""Loading and saving: nothing is lost, nothing partial is left, every bad input is one clear error."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from galen.ir import GalenError
+from galen.ir.edit import const_value, set_initializer
+from galen.ir.io import from_proto, load, save, to_proto
+from galen.ir.tensors import StoredTensor
+
+
+def model_of(weight: np.ndarray, **tensor: object) -> onnx.ModelProto:
+    """x + weight, the weight as an initializer."""
+    proto = numpy_helper.from_array(weight, "w")
+    elem = helper.np_dtype_to_tensor_dtype(weight.dtype)
+    x = helper.make_tensor_value_info("x", elem, weight.shape)
+    y = helper.make_tensor_value_info("y", elem, weight.shape)
+    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", [x], [y], [proto])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def without_value_info(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The IR adds the types of initializers, which say nothing new."""
+    del proto.graph.value_info[:]
+    return proto
+
+
+LARGE = np.arange(5000, dtype=np.float32)
+
+
+@pytest.fixture
+def model_path(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model_of(LARGE).SerializeToString())
+    return path
+
+
+def test_large_weights_stay_in_the_file_until_they_are_read(model_path: Path) -> None:
+    tensor = load(model_path).graph.initializers["w"].const_value
+    assert isinstance(tensor, StoredTensor)
+    np.testing.assert_array_equal(tensor.numpy(), LARGE)
+
+
+def test_what_is_saved_is_what_was_loaded(model_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.onnx"
+    save(load(model_path), copy)
+    assert without_value_info(onnx.load(copy)) == onnx.load(model_path)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.int64, np.float64, np.bool_])
+def test_every_type_survives(dtype: type, tmp_path: Path) -> None:
+    weight = (np.arange(6000) % 2).astype(dtype)
+    path = tmp_path / "model.onnx"
+    save(from_proto(model_of(weight)), path)
+    np.testing.assert_array_equal(const_value(load(path).graph.initializers["w"]), weight)
+
+
+def test_packed_four_bit_weights_survive(tmp_path: Path) -> None:
+    weight = helper.make_tensor("w", TensorProto.INT4, [10000], [i % 16 - 8 for i in range(10000)])
+    proto = model_of(LARGE)
+    proto.graph.initializer[0].CopyFrom(weight)
+    path = tmp_path / "model.onnx"
+    save(load(proto.SerializeToString()), path)
+    stored = const_value(load(path).graph.initializers["w"])
+    assert stored is not None
+    np.testing.assert_array_equal(stored.astype(np.int8), numpy_helper.to_array(weight).astype(np.int8))
+
+
+def test_output_may_be_the_input(model_path: Path) -> None:
+    model = load(model_path)
+    set_initializer(model.graph.initializers["w"], LARGE + 1)
+    save(model, model_path)
+    np.testing.assert_array_equal(const_value(load(model_path).graph.initializers["w"]), LARGE + 1)
+
+
+def test_weights_outlive_their_file(model_path: Path) -> None:
+    model = load(model_path)
+    model_path.unlink()
+    np.testing.assert_array_equal(const_value(model.graph.initializers["w"]), LARGE)
+
+
+def test_external_data_stays_external(tmp_path: Path) -> None:
+    path, copy = tmp_path / "model.onnx", tmp_path / "copy.onnx"
+    save(from_proto(model_of(LARGE)), path, external=True)
+    assert path.stat().st_size < 1000
+    assert (tmp_path / "model.onnx.data").stat().st_size == LARGE.nbytes
+    save(load(path), copy)
+    assert (tmp_path / "copy.onnx.data").exists()
+    np.testing.assert_array_equal(numpy_helper.to_array(onnx.load(copy).graph.initializer[0]), LARGE)
+
+
+def test_to_proto_holds_the_weights(model_path: Path) -> None:
+    assert without_value_info(to_proto(load(model_path))) == onnx.load(model_path)
+
+
+def test_negative_dimensions_are_unknown() -> None:
+    proto = model_of(LARGE)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    shape = from_proto(proto).graph.inputs[0].shape
+    assert shape is not None
+    assert not shape.is_static()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (b"hello, this is no model", "not an ONNX file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "not an ONNX"),
+        (bytes(100), "not an ONNX"),
+        (model_of(LARGE).SerializeToString()[:-10], "not an ONNX file, or a truncated one"),
+        (model_of(LARGE).SerializeToString()[:300], "not an ONNX file, or a truncated one"),
+    ],
+)
+def test_bad_files_are_named(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    with pytest.raises(GalenError, match=message) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(GalenError, match=r"none\.onnx: no such file"):
+        load(tmp_path / "none.onnx")
+    with pytest.raises(GalenError, match="is a directory"):
+        load(tmp_path)
+    with pytest.raises(GalenError, match="is a directory"):
+        save(from_proto(model_of(LARGE)), tmp_path)
+
+
+def test_missing_and_short_external_data_is_named(tmp_path: Path) -> None:
+    path, data = tmp_path / "model.onnx", tmp_path / "model.onnx.data"
+    save(from_proto(model_of(LARGE)), path, external=True)
+    data.write_bytes(b"short")
+    with pytest.raises(GalenError, match="beyond the end of its file"):
+        load(path)
+    data.unlink()
+    with pytest.raises(GalenError, match=r"model\.onnx\.data: no such file"):
+        load(path)
+
+
+def test_external_data_outside_of_the_folder_is_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(LARGE.tobytes())
+    folder = tmp_path / "models"
+    folder.mkdir()
+    proto = model_of(LARGE)
+    onnx.external_data_helper.set_external_data(proto.graph.initializer[0], "../secret", 0, LARGE.nbytes)
+    proto.graph.initializer[0].ClearField("raw_data")
+    (folder / "model.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(GalenError, match="outside"):
+        load(folder / "model.onnx")
+
+
+_SAVE_WITH_LITTLE_SPACE = """
+import resource, signal, sys
+from galen.ir import GalenError
+from galen.ir.io import load, save
+model = load(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+try:
+    save(model, sys.argv[2])
+except GalenError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(model_path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "model.onnx"
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    command = [sys.executable, "-c", _SAVE_WITH_LITTLE_SPACE, str(model_path), str(target)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "cannot be written: File too large" in result.stdout
+    assert target.read_bytes() == b"old"
+    assert os.listdir(target.parent) == ["model.onnx"]

@@ -1,0 +1,82 @@
+"""The verifier finds what is broken and says where."""
+
+import numpy as np
+import onnx.parser
+import pytest
+
+from galen.ir import GalenError, Model
+from galen.ir.edit import Names, own_initializer, set_initializer
+from galen.ir.io import from_proto, load
+from galen.ir.verify import verify
+
+
+def parsed(graph: str) -> Model:
+    return from_proto(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17, "my" : 1]> {graph}'))
+
+
+def test_a_sound_model_passes() -> None:
+    verify(parsed("g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }"))
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        ("g (float[2] x) => (float[2] y) { y = Add(a, x) }", "node Add: reads a, which nothing computes"),
+        ("g (float[2] x) => (float[2] y) { y = Add(a, x) a = Neg(b) b = Neg(a) }", "cycle or wrong order"),
+        ("g (float[2] x) => (float[2] y) { z = Relu(x) }", "output y: no node computes"),
+        ("g (float[2] x) => (float[2] y, float[2] y) { y = Relu(x) }", "2 outputs have this name"),
+        ("g (float[2] x) => (float[2] y) { [n] a = Relu(x) [n] y = Neg(a) }", "n: 2 nodes have this name"),
+        ("g (float[2] x) => (float[3] y) { y = Relu(x) }", "do not fit"),
+        ("g (float[2] x) => (int64[2] y) { y = Relu(x) }", "do not fit"),
+        ("g (float[2] x) => (float[2] y) <float[3] w = {1, 2, 3}> { y = Add(x, w) }", "do not fit"),
+        ("g (float[2] x) => (float[2] y) { y = Relu(x, x) }", "do not fit"),
+        ("g (float[2] x) => (float[2] y) { y = Foo(x) }", "onnxruntime cannot load"),
+        ("g (float[2] x) => (float[2] y) { y = Relu<foo = 2>(x) }", "onnxruntime cannot load"),
+        (
+            "g (bool c, float[2] x) => (float[2] y) "
+            "{ y = If(c) <then_branch = a () => (float[2] z) { z = Relu(q) },"
+            " else_branch = b () => (float[2] z) { z = Neg(x) }> }",
+            "reads q, which nothing computes",
+        ),
+    ],
+)
+def test_faults_are_found_and_named(graph: str, message: str) -> None:
+    with pytest.raises(GalenError, match=message) as caught:
+        verify(parsed(graph))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_custom_operator_is_checked_but_cannot_be_run() -> None:
+    verify(parsed("g (float[2] x) => (float[2] y) { y = my.Thing(x) }"))
+    with pytest.raises(GalenError, match="reads a"):
+        verify(parsed("g (float[2] x) => (float[2] y) { y = my.Thing(a) }"))
+
+
+SHARED = """g (float[1,2,4,4] x) => (float[1,2,4,4] y)
+<float[2,2,1,1] w = {1, 2, 3, 4}, float[2,2,1,1] v = {1, 2, 3, 4}, float[2] b = {1, 1}> {
+    [first] h = Conv(x, w, b)
+    [second] y = Conv(h, v, b)
+}"""
+
+
+def test_a_shared_initializer_cut_for_one_user_only_is_found() -> None:
+    """The failure of peers: the checker passes, the runtime does not."""
+    model = parsed(SHARED)
+    verify(model)
+    set_initializer(model.graph.node(0).inputs[2], np.ones(1, np.float32))
+    with pytest.raises(GalenError):
+        verify(model)
+
+
+def test_an_own_initializer_is_nobody_elses() -> None:
+    model = parsed(SHARED)
+    own = own_initializer(model.graph.node(0), 2, Names(model))
+    assert own.name == "b_1"
+    assert model.graph.node(1).inputs[2].name == "b"
+    assert own_initializer(model.graph.node(0), 2, Names(model)) is own
+    verify(model)
+
+
+def test_real_networks_are_sound(models_dir) -> None:
+    verify(load(models_dir / "cct_cifar10.onnx"))
+    verify(load(models_dir / "ppocr_cls_mbv3se.onnx"), {"x": (1, 3, 48, 192)})
