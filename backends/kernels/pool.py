@@ -16,7 +16,7 @@ from galen.backends.target import Target
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
-LOWEST = -3.4028235e38
+LOWEST = float(np.finfo(np.float32).min)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from galen.backends.lower.lowering import Layout, Lowering
 from galen.ir import Node, Value
 from galen.ir.edit import attribute, const_value
 
+MAX = 3e38
+"""Bound of a Clip that has none."""
+
 BINARY: dict[str, tuple[BinaryName, BinaryName]] = {
     "Add": ("add", "add"),
     "Sub": ("sub", "rsub"),
@@ -62,6 +65,8 @@ def step_of(low: Lowering, node: Node, value: Value, layout: Layout) -> tuple[St
     """Return `node` as a step on `value` with the buffers it reads, None when it is no element-wise operator."""
     if node.domain not in ("", "ai.onnx"):
         return None
+    if node.op_type == "Mul" and node.inputs[0] is node.inputs[1]:
+        return Activation("square"), ()
     if node.op_type in ACTIVATIONS and node.inputs[0] is value:
         activation = ACTIVATIONS[node.op_type](node)
         return None if activation is None else (activation, ())
@@ -134,8 +139,16 @@ def _clip(node: Node) -> Activation | None:
             if constant is None:
                 return None
             bounds[index - 1] = float(constant)
-    low, high = (bounds[0] if bounds[0] is not None else -3.4e38), (bounds[1] if bounds[1] is not None else 3.4e38)
+    low, high = (bounds[0] if bounds[0] is not None else -MAX), (bounds[1] if bounds[1] is not None else MAX)
     return Activation("clip", low, high)
+
+
+def _power(node: Node) -> Activation | None:
+    exponent = const_value(node.inputs[1])
+    if exponent is None or exponent.size != 1:
+        return None
+    name = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal"}.get(float(exponent.ravel()[0]))
+    return Activation(name) if name else None
 
 
 def _gelu(node: Node) -> Activation:
@@ -158,5 +171,6 @@ ACTIVATIONS = {
     "Sqrt": lambda node: Activation("sqrt"),
     "Abs": lambda node: Activation("abs"),
     "Neg": lambda node: Activation("affine", -1.0, 0.0),
+    "Pow": _power,
     "Reciprocal": lambda node: Activation("reciprocal"),
 }

@@ -106,6 +106,12 @@ class Lowering:
             raise GalenError("its shape is not known", where=f"value {value.name if value else None}")
         return shape
 
+    def spec(self, value: Value) -> Spec:
+        """Return shape and type of `value` as a dense buffer, or raise GalenError."""
+        if value.dtype is None:
+            raise GalenError("its type is not known", where=f"value {value.name}")
+        return Spec(self.shape(value), value.dtype.numpy().name)
+
     def readers(self, value: Value) -> list[Node]:
         """Return the nodes that read `value`."""
         return [use.node for use in value.uses()]

@@ -189,7 +189,9 @@ def convolution(low: Lowering, node: Node) -> bool:
 def gemm(low: Lowering, node: Node) -> bool:
     """Lower Gemm with a constant matrix: a 1x1 convolution of rows."""
     found, to = layer(node), rounded(node)
-    plain = attribute(node, "alpha", 1.0) == 1 and attribute(node, "beta", 1.0) == 1 and not attribute(node, "transA", 0)
+    plain = (
+        attribute(node, "alpha", 1.0) == 1 and attribute(node, "beta", 1.0) == 1 and not attribute(node, "transA", 0)
+    )
     if found is None or to is None or not plain or (found.bias is not None and found.bias.ndim != 1):
         return False
     transposed = attribute(node, "transB", 0)

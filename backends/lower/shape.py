@@ -4,8 +4,8 @@ from math import prod
 
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.layout import Move
+from galen.backends.kernels.permute import Permute
 from galen.backends.lower.axes import image_axes
-from galen.backends.lower.concat import cut
 from galen.backends.lower.fuse import sole_reader
 from galen.backends.lower.lowering import Lowering
 from galen.ir import Node
@@ -55,17 +55,14 @@ def move(low: Lowering, node: Node) -> bool:
 
 
 def slice_(low: Lowering, node: Node) -> bool:
-    """Lower Slice along one axis of a dense tensor."""
-    found = slice_steps(low, node)
-    shape, result = low.shape(node.inputs[0]), low.shape(node.outputs[0])
+    """Lower Slice of a dense tensor."""
+    found = _slice(low, node)
     if found is None:
         return False
-    starts, steps = found
-    axes = [a for a in range(len(shape)) if shape[a] != result[a]]
-    if len(axes) > 1:
-        return False
-    axis = axes[0] if axes else 0
-    cut(low, node, node.outputs[0], axis, starts[axis], steps[axis])
+    spec = low.spec(node.outputs[0])
+    cuts = tuple(zip(*found, spec.shape, strict=True))
+    kernel = Permute(low.shape(node.inputs[0]), tuple(range(len(cuts))), spec.dtype, cuts)
+    low.call(kernel, (low.dense(node.inputs[0]), low.define(node.outputs[0], spec)), node)
     return True
 
 
@@ -99,7 +96,7 @@ def slice_steps(low: Lowering, node: Node) -> tuple[list[int], list[int]] | None
     for axis, start, step in zip(axes, starts, strides, strict=True):
         first[axis] = max(0, min(start + shape[axis] if start < 0 else start, shape[axis]))
         steps[axis] = step
-    return (first, steps) if min(steps) > 0 else None
+    return (first, steps) if min(steps) > 0 else None  # a negative step reverses: left to the fallback
 
 
 def zero_pads(low: Lowering, node: Node) -> list[int] | None:

@@ -1,0 +1,66 @@
+"""Concat and Split along the channels of images, or along any axis of dense tensors."""
+
+from math import prod
+
+from galen.backends.kernels.base import Image
+from galen.backends.kernels.concat import Concat
+from galen.backends.kernels.layout import Move
+from galen.backends.lower.axes import image_axes
+from galen.backends.lower.lowering import Lowering
+from galen.ir import Node, Value
+from galen.ir.edit import attribute
+
+
+def concat(low: Lowering, node: Node) -> bool:
+    """Lower Concat."""
+    output = node.outputs[0]
+    spec = low.spec(output)
+    axis = attribute(node, "axis") % len(spec.shape)
+    values = [value for value in node.inputs if value is not None]
+    if axis == 1 and len(spec.shape) in (3, 4) and any(low.is_image(value) for value in values):
+        places = [low.image(value) for value in values]
+        n, c, h, w = image_axes(spec.shape)
+        sink = Image(n, h, w, c, low.border(output), dtype=spec.dtype)
+        kernel = Concat(tuple(place.layout for place in places), sink)
+        low.call(kernel, (*(place.buffer for place in places), low.define(output, sink)), node)
+        return True
+    rows = prod(spec.shape[:axis])
+
+    def view(value: Value) -> Image:
+        return Image(1, 1, rows, prod(low.shape(value)[axis:]), lanes=1, dtype=spec.dtype)
+
+    kernel = Concat(tuple(view(value) for value in values), view(output))
+    sources = [low.view(low.dense(value), view(value).spec.shape) for value in values]
+    sink_buffer = low.view(low.define(output, spec), view(output).spec.shape)
+    low.call(kernel, (*sources, sink_buffer), node)
+    return True
+
+
+def split(low: Lowering, node: Node) -> bool:
+    """Lower Split: one copy per part."""
+    source = node.inputs[0]
+    axis = attribute(node, "axis", 0) % len(low.shape(source))
+    start = 0
+    for output in node.outputs:
+        cut(low, node, output, axis, start, 1)
+        start += low.shape(output)[axis]
+    return True
+
+
+def cut(low: Lowering, node: Node, output: Value, axis: int, start: int, step: int) -> None:
+    """Define `output` as `node`'s first input from `start` on along `axis`, in steps of `step`."""
+    source, spec = node.inputs[0], low.spec(output)
+    if low.is_image(source) and axis == 1 and len(spec.shape) in (3, 4) and step == 1:
+        place = low.image(source)
+        n, c, h, w = image_axes(spec.shape)
+        sink = Image(n, h, w, c, low.border(output), dtype=spec.dtype)
+        kernel = Move(place.layout, sink, (h, w, c), (0, 0, start))
+        low.call(kernel, (place.buffer, low.define(output, sink)), node)
+        return
+    shape = low.shape(source)
+    outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
+    whole = Image(1, outer, shape[axis], inner, lanes=1, dtype=spec.dtype)
+    part = Image(1, outer, spec.shape[axis], inner, lanes=1, dtype=spec.dtype)
+    kernel = Move(whole, part, (outer, part.w, inner), (0, start, 0), (1, step))
+    read = low.view(low.dense(source), whole.spec.shape)
+    low.call(kernel, (read, low.view(low.define(output, spec), part.spec.shape)), node)

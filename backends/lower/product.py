@@ -1,0 +1,31 @@
+"""MatMul of two computed tensors."""
+
+from math import prod
+
+from galen.backends.kernels.product import Product
+from galen.backends.kernels.registers import best_tile
+from galen.backends.lower.fuse import epilogue
+from galen.backends.lower.lowering import Lowering
+from galen.ir import Node
+
+
+def product(low: Lowering, node: Node) -> bool:
+    """Lower MatMul of tensors with equal leading axes, or of a tensor with a matrix."""
+    a, b = (low.shape(value) for value in node.inputs)
+    spec = low.spec(node.outputs[0])
+    if spec.dtype != "float32" or len(a) < 2 or len(b) < 2:
+        return False
+    if prod(b[:-2]) == 1 and len(a) >= len(b):
+        batch, m = 1, prod(a[:-1])
+    elif a[:-2] == b[:-2]:
+        batch, m = prod(a[:-2]), a[-2]
+    else:
+        return False
+    after = epilogue(low, node.outputs[0], spec)
+    k, n = b[-2:]
+    kernel = Product(batch, m, k, n, best_tile(n, m, low.target), after.steps)
+    left = low.view(low.dense(node.inputs[0]), (batch, m, k))
+    right = low.view(low.dense(node.inputs[1]), (batch, k, n))
+    out = low.view(low.define(after.value, spec), (batch, m, n))
+    low.call(kernel, (left, right, *after.operands, out), node)
+    return True
