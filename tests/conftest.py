@@ -1,5 +1,7 @@
 """What every test may ask for: the folder of real data, and the repository itself."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,14 @@ def data_dir(request: pytest.FixtureRequest) -> Path:
 def models_dir(data_dir: Path) -> Path:
     """Return the folder of real ONNX networks."""
     return data_dir / "models"
+
+
+@pytest.fixture(scope="session")
+def datasets(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the real images in the form that `--data` of the commands takes."""
+    folder = tmp_path_factory.mktemp("datasets")
+    subprocess.run([sys.executable, data_dir / "convert.py", folder], check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
