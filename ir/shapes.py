@@ -6,10 +6,13 @@ from math import prod
 import onnx
 import onnx_ir
 
+from galen.ir import edit
 from galen.ir.errors import GalenError, UsageError
 
 _LARGE = 1024
 """Initializers of more elements than this are hidden from shape inference: their values cannot matter to a shape."""
+
+_NORMALISATIONS = frozenset({"GroupNormalization", "RMSNormalization", "MeanVarianceNormalization"})
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Input name -> the numbers that stand for its dimensions."""
@@ -43,6 +46,20 @@ def infer(model: onnx_ir.Model) -> bool:
         for name, value in onnx_ir.convenience.create_value_mapping(graph).items():
             if name in values:
                 learnt |= _learn(value, values[name])
+    if _learn_normalisations(model):
+        infer(model)
+        return True
+    return learnt
+
+
+def _learn_normalisations(model: onnx_ir.Model) -> bool:
+    """Give normalisations, of which ONNX infers some only as functions, the shape of their input."""
+    learnt = False
+    for node in edit.all_nodes(model):
+        source = node.inputs[0] if node.inputs else None
+        if node.op_type in _NORMALISATIONS and source is not None and node.outputs[0].shape is None:
+            node.outputs[0].shape, node.outputs[0].type = source.shape, node.outputs[0].type or source.type
+            learnt |= source.shape is not None
     return learnt
 
 

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 
-def conv(i: int, o: int, k: int = 3, s: int = 1, g: int = 1, act: nn.Module | None = None, d: int = 1) -> nn.Sequential:
+def conv(
+    i: int, o: int, k: int = 3, s: int = 1, g: int = 1, *, act: nn.Module | None = None, d: int = 1
+) -> nn.Sequential:
     """Return convolution, BatchNorm, activation (ReLU unless given)."""
     layers = [
         nn.Conv2d(i, o, k, s, d * (k // 2), groups=g, bias=False, dilation=d),

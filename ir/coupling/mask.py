@@ -6,13 +6,14 @@ comparing a cut model with its mask proves them.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
-from galen.ir import Model, Node, Value
+from galen.ir import Model, Node
 from galen.ir.clone import clone
 from galen.ir.coupling.analysis import rule_of, trace_axes
-from galen.ir.coupling.axes import Ids, dims_of, operand_key
+from galen.ir.coupling.axes import Ids, Touch, dims_of, operand_key
 from galen.ir.coupling.cut import Cut
 from galen.ir.coupling.rewriter import Rewriter
 from galen.ir.edit import const_value
@@ -24,26 +25,51 @@ def mask(model: Model, cut: Cut) -> Model:
     axes = trace_axes(masked)
     editor = Rewriter(masked, cut)
     sums = [(touch, cut.kept(operand_key(touch.node, touch.index), touch.axis)) for touch in axes.sums]
-    reduced = {touch.node: None for touch in axes.reductions if _is_cut(touch.node, touch.index, touch.axis, cut)}
+    narrowed = [_narrowing(node, cut) for node in _nodes_that_reduce(axes.reductions, cut)]
+    for narrowing in narrowed:
+        rule = rule_of(narrowing.node)
+        if editor.enter(narrowing.node) and rule is not None:
+            rule.rewrite(editor)
     for touch, kept in sums:
         if kept is not None:
             editor.enter(touch.node)
             _zero(editor, touch.index, touch.axis, kept)
-    for node in reduced:
-        editor.enter(node)
-        _narrow(editor, node)
+    for narrowing in narrowed:
+        editor.enter(narrowing.node)
+        _narrow(editor, narrowing)
     return masked
 
 
-def _is_cut(node: Node, index: int, axis: int, cut: Cut) -> bool:
-    return cut.kept(operand_key(node, index), axis) is not None
+@dataclass(frozen=True)
+class _Narrowing:
+    """What a node that takes statistics may see: kept places by (input, axis); and its output, by axis with length."""
+
+    node: Node
+    inputs: list[tuple[int, int, Ids]]
+    outputs: list[tuple[int, int, Ids]]
+
+
+def _nodes_that_reduce(touches: Iterable[Touch], cut: Cut) -> list[Node]:
+    nodes = {t.node: None for t in touches if cut.kept(operand_key(t.node, t.index), t.axis) is not None}
+    return list(nodes)
+
+
+def _narrowing(node: Node, cut: Cut) -> _Narrowing:
+    inputs = [(i, axis, kept) for i in range(len(node.inputs)) for axis, kept in _cut_axes(operand_key(node, i), cut)]
+    dims = dims_of(node.outputs[0]) or ()
+    outputs = [(axis, int(dims[axis] or 0), kept) for axis, kept in _cut_axes(str(node.outputs[0].name), cut)]
+    return _Narrowing(node, inputs, outputs)
+
+
+def _cut_axes(key: str, cut: Cut) -> Iterable[tuple[int, Ids]]:
+    return cut.axes.get(key, {}).items()
 
 
 def _zero(editor: Rewriter, index: int, axis: int, kept: Ids) -> None:
     """Multiply an input by 1 where it is kept and by 0 elsewhere."""
     value = editor.given(index)
     rank, length = editor.input_rank(index), editor.input_length(index, axis)
-    shape = [length if place == axis % rank else 1 for place in range(rank)]
+    shape = [length if place == axis else 1 for place in range(rank)]
     constant = const_value(value)
     dtype = constant.dtype if constant is not None else value.dtype.numpy() if value.dtype else np.dtype(np.float32)
     ones = np.isin(np.arange(length), kept).astype(dtype).reshape(shape)
@@ -53,24 +79,12 @@ def _zero(editor: Rewriter, index: int, axis: int, kept: Ids) -> None:
         editor.insert_before(index, Node("", "Mul", [value, editor.constant_value(ones, f"{value.name}_mask")]))
 
 
-def _narrow(editor: Rewriter, node: Node) -> None:
-    """Let a node see only what is kept of its inputs, and stretch its outputs to the old length again.
+def _narrow(editor: Rewriter, narrowing: _Narrowing) -> None:
+    """Let a node see only what is kept of its inputs, and stretch its output to the old length again.
 
     What stands in the place of a cut channel after that is arbitrary: nothing may depend on it.
     """
-    inputs = [(i, axis, editor.input(i, axis)) for i, value in enumerate(node.inputs) for axis in _axes(value)]
-    outputs = [(axis, editor.output(0, axis)) for axis in _axes(node.outputs[0])]
-    rule = rule_of(node)
-    if rule is not None:
-        rule.rewrite(editor)
-    for index, axis, kept in inputs:
-        if kept is not None:
-            editor.gather_input(index, axis, kept)
-    for axis, kept in outputs:
-        if kept is not None:
-            length = editor.output_length(0, axis)
-            editor.gather_output(axis, np.searchsorted(kept, np.arange(length)).clip(max=len(kept) - 1))
-
-
-def _axes(value: Value | None) -> Iterable[int]:
-    return range(len(dims_of(value) or ()))
+    for index, axis, kept in narrowing.inputs:
+        editor.gather_input(index, axis, kept)
+    for axis, length, kept in narrowing.outputs:
+        editor.gather_output(axis, np.searchsorted(kept, np.arange(length)).clip(max=len(kept) - 1))

@@ -5,7 +5,7 @@ attention, the channels within a shuffled group.
 """
 
 from galen.ir import Node
-from galen.ir.coupling.axes import NONE, Axes, Ids
+from galen.ir.coupling.axes import NONE, Axes
 from galen.ir.coupling.factors import REST, Block, refine
 from galen.ir.coupling.rewriter import Rewriter
 from galen.ir.coupling.rule import Rule

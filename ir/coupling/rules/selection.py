@@ -82,6 +82,8 @@ def _remaining(picked: Ids, kept: Ids) -> Ids:
 
 def _range(places: Ids) -> tuple[int, int, int]:
     """Return start, end and step of evenly spaced positions."""
+    if not len(places):
+        return 0, 0, 1
     first, last = int(places[0]), int(places[-1])
     step = int(places[1]) - first if len(places) > 1 else 1
     end = last + 1 if step > 0 else last - 1
