@@ -12,7 +12,7 @@ from galen.agents.problem import Problem
 from galen.agents.prune import prune
 from galen.agents.quantize import quantize
 from galen.agents.random import Random
-from galen.agents.rewards import reward as known_reward
+from galen.agents.rewards import check
 from galen.agents.searcher import Searcher
 from galen.agents.uniform import Uniform
 from galen.ir import UsageError
@@ -42,7 +42,7 @@ def make(name: str, problem: Problem, *, faithful: bool = False, reward: str | N
     if name in LEARNERS:
         hyper = PUBLISHED if faithful else REPAIRED
         if reward is not None:
-            known_reward(reward)
+            check(reward)
             hyper = replace(hyper, reward=reward)
         return LEARNERS[name](problem, hyper)
     if name not in OTHERS:

@@ -1,10 +1,11 @@
-"""Deep deterministic policy gradient (Lillicrap et al., arXiv 1509.02971) for short episodes with one reward at the end.
+"""Deep deterministic policy gradient (Lillicrap et al., arXiv 1509.02971), for short episodes with one reward.
 
 Sizes and constants are either those of the Galen paper's code or of its repair; the algorithm is the same: a scalar
 critic, a terminal flag, states standardised when they are replayed.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -177,7 +178,7 @@ def _network(inputs: int, outputs: int, hidden: tuple[int, int]) -> "torch.nn.Mo
     from torch import nn  # noqa: PLC0415
 
     sizes = (inputs, *hidden)
-    layers = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+    layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
 
 

@@ -34,7 +34,6 @@ class Layerwise:
     _replay: Replay = field(init=False, repr=False)
     _generator: np.random.Generator = field(init=False, repr=False)
     _told: int = field(init=False, default=0)
-    _reward: rewards.Reward = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._generator = np.random.default_rng(self.problem.seed)
@@ -42,7 +41,6 @@ class Layerwise:
         self._aim = Aim(self.problem, walk)
         self._ddpg = Ddpg(len(self.features), len(self.parameters), self.hyper, self._generator)
         self._replay = Replay.empty(self.hyper.capacity, len(self.features), len(self.parameters))
-        self._reward = rewards.reward(self.hyper.reward)
 
     def ask(self) -> Policy:
         """Return the actor's policy with exploration, fitted to the latency that the goal allows."""
@@ -51,8 +49,7 @@ class Layerwise:
     def tell(self, policy: Policy, outcome: Outcome) -> None:
         """Remember the episode that leads to `policy`, whoever proposed it, and learn."""
         if states := self._states(policy):
-            reward = self._reward(outcome, self.problem.goal)
-            self._replay.extend(np.array(states), self._aim.walk.plan(policy), np.full(len(states), reward))
+            self._replay.extend(np.array(states), self._aim.walk.plan(policy), self._rewards(policy, outcome))
         self._aim.saw(outcome)
         self._told += 1
         if self._told >= self.hyper.warmup and len(self._replay) >= self.hyper.batch:
@@ -92,6 +89,18 @@ class Layerwise:
             previous = plan[i] = _truncated_normal(mean, deviation, self._generator)
             policy = self._aim.walk.apply(policy, step, previous)
         return plan
+
+    def _rewards(self, policy: Policy, outcome: Outcome) -> np.ndarray:
+        """Return what every step is paid: the same for all, unless the reward is r3."""
+        count, goal = len(self._aim.walk.steps), self.problem.goal
+        if self.hyper.reward != rewards.PER_STEP:
+            return np.full(count, rewards.reward(self.hyper.reward)(outcome, goal))
+        if outcome.error is not None or self.problem.accuracy is None:
+            return np.full(count, rewards.ERROR)
+        space = self.problem.space
+        partial = [*(now for now, _, _ in self._aim.walk.replay(policy)), policy]
+        costs = [sum(space.bops(layer, now) for layer in space.layers) for now in partial]
+        return np.array(rewards.r3(outcome, goal, costs, [self.problem.accuracy(now) for now in partial[1:]]))
 
     def _states(self, policy: Policy) -> list[np.ndarray]:
         states, previous = [], np.zeros(len(self.parameters))

@@ -16,6 +16,7 @@ class Problem:
     Attributes:
         predict: estimates the latency of a policy in milliseconds without building it; cheap, so that a searcher may
             call it often. It may improve while the search goes on.
+        accuracy: scores a policy without building or recovering it; only the reward r3 needs it.
         episodes: how many evaluations there will be; 0: unknown.
         seed: of the searcher's generator.
     """
@@ -24,6 +25,7 @@ class Problem:
     goal: Goal
     predict: Callable[[Policy], float]
     sensitivity: Sensitivity = field(default_factory=Sensitivity)
+    accuracy: Callable[[Policy], float] | None = None
     episodes: int = 0
     seed: int = 0
 

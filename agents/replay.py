@@ -37,7 +37,7 @@ class Replay:
         return len(self.rewards)
 
     def extend(self, states: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> None:
-        """Append an episode: states `[n, s]` (NaN: unsupported), actions `[n, a]`, rewards `[n]`. Its last step ends it."""
+        """Append a whole episode: states `[n, s]` (NaN: unsupported), actions `[n, a]`, rewards `[n]`."""
         following = np.concatenate([states[1:], states[-1:]])
         live = np.ones(len(states))
         live[-1] = 0

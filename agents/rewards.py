@@ -30,7 +30,7 @@ def r3(
     loss = 1 - outcome.accuracy / reference.accuracy
     ratio = outcome.latency_ms / reference.latency_ms
     rewards = []
-    for before, after, accuracy in zip(costs, costs[1:], accuracies, strict=True):
+    for before, after, accuracy in zip(costs[:-1], costs[1:], accuracies, strict=True):
         cost = -(ratio - (before - after) / saved)
         quality = -(loss + (1 - accuracy / reference.accuracy) / len(accuracies))
         rewards.append(gamma * cost + (1 - gamma) * quality)
@@ -63,19 +63,28 @@ def goal_reward(outcome: Outcome, goal: Goal, beta: float = -5.0) -> float:
     return worth + beta * goal.violation(outcome)
 
 
+PER_STEP = "r3"
+"""The reward that needs the accuracy after every step, see `r3`."""
+
 REWARDS: dict[str, Reward] = {"goal": goal_reward, "r4": r4, "r5": r5, "r6": r6, "r7": r7}
 
 
 def reward(name: str) -> Reward:
-    """Return the reward called `name`; one that never raises for failed episodes.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    if name not in REWARDS:
-        raise UsageError(f"unknown reward {name!r}", hint=f"known: {', '.join(REWARDS)}")
+    """Return the reward of whole episodes called `name`; one that never raises for failed ones."""
+    check(name)
     formula = REWARDS[name]
     return lambda outcome, goal: ERROR if outcome.error is not None else formula(outcome, goal)
+
+
+def check(name: str) -> None:
+    """Refuse unknown names.
+
+    Raises:
+        UsageError: there is no reward of that name.
+    """
+    if name not in (PER_STEP, *REWARDS):
+        known = sorted((PER_STEP, *REWARDS))
+        raise UsageError(f"unknown reward {name!r}", where="--reward", hint=f"known: {', '.join(known)}")
 
 
 def _ratio(outcome: Outcome, goal: Goal) -> float:

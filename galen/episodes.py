@@ -1,4 +1,4 @@
-"""The loop of a search: ask, evaluate, tell, write down; until the episodes, the time or the user's patience run out."""
+"""The loop of a search: ask, evaluate, tell, write down; until episodes, time or the user's patience run out."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from galen.agents import rewards
 from galen.agents.goal import Goal
 from galen.agents.searcher import Outcome, Searcher
 from galen.evaluate import Evaluation, Evaluator
-from galen.ir import GalenError
+from galen.ir import GalenError, Model
 from galen.journal import Episode, Journal
 from galen.passes.policy import Policy
 from galen.predictor import LatencyPredictor
@@ -20,6 +20,7 @@ class Loop:
 
     Attributes:
         begun: seconds that had passed in the search, earlier runs included, when `clock` read `started`.
+        improved: called with the episode and its model when it is the best so far.
         done: called after every episode with it and the best one so far.
     """
 
@@ -30,6 +31,7 @@ class Loop:
     journal: Journal
     begun: float
     started: float
+    improved: Callable[[Episode, Model], None]
     done: Callable[[Episode, Episode], None]
     clock: Callable[[], float] = time.monotonic
 
@@ -44,9 +46,7 @@ class Loop:
             for number in range(len(known), episodes):
                 if time_budget is not None and self.elapsed >= time_budget:
                     return True
-                episode = self._episode(number, best)
-                best = episode if best is None or self._better(episode, best) else best
-                self.done(episode, best)
+                best = self._episode(number, best)
         except KeyboardInterrupt:
             return False
         return True
@@ -57,6 +57,7 @@ class Loop:
         return self.begun + self.clock() - self.started
 
     def _episode(self, number: int, best: Episode | None) -> Episode:
+        """Run one episode and return the best one so far."""
         asked = self.clock()
         policy = self.searcher.ask()
         asking = self.clock() - asked
@@ -77,7 +78,12 @@ class Loop:
             layers=evaluation.latency.layers if evaluation.latency is not None else (),
         )
         self.journal.append(episode, {"searcher": self.searcher.state(), "predictor": self.predictor.state()})
-        return episode
+        if best is None or self.goal.rank(episode.outcome) < self.goal.rank(best.outcome):
+            best = episode
+            if evaluation.model is not None:
+                self.improved(episode, evaluation.model)
+        self.done(episode, best)
+        return best
 
     def _evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
         try:
@@ -86,9 +92,6 @@ class Loop:
             return Evaluation(Outcome(error=str(error)))
         except MemoryError:
             return Evaluation(Outcome(error="out of memory"))
-
-    def _better(self, episode: Episode, best: Episode) -> bool:
-        return self.goal.rank(episode.outcome) < self.goal.rank(best.outcome)
 
 
 def best_of(goal: Goal, episodes: list[Episode]) -> Episode | None:

@@ -6,14 +6,16 @@ from typing import Protocol
 
 from galen.agents.searcher import Outcome
 from galen.backends.latency import Latency
+from galen.ir import Model
 from galen.passes.policy import Policy
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An outcome, the latency layer by layer when there is one, and where the time went (seconds by phase)."""
+    """An outcome, the model and its latency layer by layer if there are any, and seconds by phase."""
 
     outcome: Outcome
+    model: Model | None = None
     latency: Latency | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 

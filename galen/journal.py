@@ -1,4 +1,4 @@
-"""The journal of a search (SQLite): every episode, and the state to go on from. It is the truth; all else is drawn from it.
+"""The journal of a search (SQLite): every episode, and the state to go on from. All else is drawn from it.
 
 An episode and the state after it are written in one transaction: killed at any point, only the running episode is lost.
 """

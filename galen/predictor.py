@@ -42,10 +42,10 @@ class LatencyPredictor:
 
     def __call__(self, policy: Policy) -> float:
         """Return the estimate in milliseconds."""
-        return sum(self._layer(layer, policy) for layer in self.space.layers) + self._other(policy)
+        return sum(self.layer(layer, policy) for layer in self.space.layers) + self._other(policy)
 
-    def _layer(self, layer: LayerRange, policy: Policy) -> float:
-        """Time of the nearest sample times the ratio of work, both shares under a logarithm."""
+    def layer(self, layer: LayerRange, policy: Policy) -> float:
+        """Return one layer's share of it: the time of the nearest sample times the ratio of work."""
         out, inner = self._shares(layer, policy)
         samples = self._layers.get(self._key(layer, policy)) or self._layers.get(f"{layer.name}|{FP32}", [])
         if not samples:

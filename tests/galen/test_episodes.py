@@ -44,7 +44,7 @@ class Toy:
         total = sum(layer.latency_ms for layer in layers)
         int8 = sum(bits == INT8 for bits in policy.layers.values())
         latency = Latency(total, total, total, 1, "modelled", "toy", None, None, layers)
-        return Evaluation(Outcome(0.9 - 0.05 * (3 - total) - 0.001 * int8, total, 100), latency)
+        return Evaluation(Outcome(0.9 - 0.05 * (3 - total) - 0.001 * int8, total, 100), latency=latency)
 
 
 def loop(journal: Journal, agent: str, evaluator: Toy | None = None) -> Loop:
@@ -55,7 +55,15 @@ def loop(journal: Journal, agent: str, evaluator: Toy | None = None) -> Loop:
     goal = Goal(reference.outcome, max_latency_ms=1.8)
     searcher = make(agent, Problem(SPACE, goal, predictor, seed=3))
     return Loop(
-        goal, searcher, evaluator or Toy(), predictor, journal, begun=0.0, started=0.0, done=lambda *_: None,
+        goal,
+        searcher,
+        evaluator or Toy(),
+        predictor,
+        journal,
+        begun=0.0,
+        started=0.0,
+        improved=lambda *_: None,
+        done=lambda *_: None,
         clock=itertools.count().__next__,
     )
 

@@ -1,0 +1,1 @@
+../../galen/search.py

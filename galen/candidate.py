@@ -1,0 +1,156 @@
+"""From a policy to a model: cut, recovered, quantized."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from galen.agents.searcher import Outcome
+from galen.backends.accuracy import Accuracy
+from galen.evaluate import Evaluation
+from galen.ir import Model, UsageError
+from galen.ir.clone import clone
+from galen.ir.coupling import Cut, apply_cut
+from galen.passes import origin
+from galen.passes.policy import Policy
+from galen.passes.prune import Prune
+from galen.passes.quantize import Quantize
+from galen.passes.recover.statistics import Statistics
+from galen.subject import Subject
+
+_STEPS = re.compile(r"steps:(\d+)")
+
+
+class Recovery(NamedTuple):
+    """How a cut model is repaired before it is scored.
+
+    Attributes:
+        method: `none`, `statistics` or `reconstruct`; see `galen.passes.recover`.
+        steps: of distillation after that.
+    """
+
+    method: str
+    steps: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Recovery":
+        """Read `none`, `statistics`, `reconstruct` or `steps:N`, which is `statistics` and N steps.
+
+        Raises:
+            UsageError: it is none of these.
+        """
+        if text in ("none", "statistics", "reconstruct"):
+            return cls(text, 0)
+        if match := _STEPS.fullmatch(text):
+            return cls("statistics", int(match[1]))
+        hint = "none, statistics, reconstruct or steps:N"
+        raise UsageError(f"{text!r} is no recovery", where="--recover", hint=hint)
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Add the time of the block to `phase`."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - begun
+
+
+@dataclass(frozen=True)
+class Compressor:
+    """Applies policies to one model."""
+
+    subject: Subject
+    recovery: Recovery
+    criterion: str
+    seed: int
+
+    def __call__(self, policy: Policy, watch: Stopwatch) -> Model:
+        """Return a new model under `policy`; deterministic."""
+        model = self.recovered(policy, watch)
+        with watch("quantize"):
+            self.quantize(model, policy)
+        return model
+
+    def recovered(self, policy: Policy, watch: Stopwatch) -> Model:
+        """Return a new model, cut and repaired, in floating point."""
+        with watch("prune"):
+            model, cut = self.cut(policy)
+        if cut:
+            with watch("recover"):
+                self._recover(model, cut)
+        return model
+
+    def unrepaired(self, policy: Policy) -> Model:
+        """Return a new model under `policy` as the passes leave it: for timing and probing."""
+        model, _ = self.cut(policy)
+        self.quantize(model, policy)
+        return model
+
+    def cut(self, policy: Policy) -> tuple[Model, Cut]:
+        """Return a pruned copy, and what was kept."""
+        model = clone(self.subject.model)
+        chosen = replace(policy, criterion=self.criterion, seed=self.seed)
+        cut = Prune(policy=chosen, data=self.subject.train, seed=self.seed).cut(model)
+        origin.stamp(model)
+        apply_cut(model, cut)
+        return model, cut
+
+    def _recover(self, model: Model, cut: Cut) -> None:
+        subject = self.subject
+        if self.recovery.method == "statistics":
+            self._statistics.match(model, cut)
+        elif self.recovery.method == "reconstruct":
+            from galen.passes.recover import reconstruct  # noqa: PLC0415
+            reconstruct(model, subject.model, cut, subject.train)
+        if self.recovery.steps:
+            from galen.passes.recover import distill  # noqa: PLC0415
+            generator = np.random.default_rng(self.seed)
+            distill(model, subject.model, subject.train, self.recovery.steps, generator)
+
+    @cached_property
+    def _statistics(self) -> Statistics:
+        return Statistics(self.subject.model, self.subject.train)
+
+    def quantize(self, model: Model, policy: Policy) -> None:
+        """Quantize in place, calibrating on the training data."""
+        Quantize(policy=policy, train_data=self.subject.train).apply(model)
+
+
+@dataclass(frozen=True)
+class CandidateEvaluator:
+    """Scores policies by building them.
+
+    Attributes:
+        accuracy: on the part of the search data that candidates are scored on.
+        races: whether a candidate that cannot be the winner stops early; only where accuracy decides the winner.
+    """
+
+    subject: Subject
+    compress: Callable[[Policy, Stopwatch], Model]
+    accuracy: Accuracy
+    races: bool
+
+    def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+        """Build, time and score a candidate; see `Evaluator`."""
+        watch = Stopwatch()
+        model = self.compress(policy, watch)
+        with watch("latency"):
+            latency = self.subject.latency(model)
+        with watch("size"):
+            size = self.subject.bytes(model)
+        with watch("accuracy"):
+            score = self.accuracy(model, bar.accuracy if bar is not None and self.races else None)
+        return Evaluation(Outcome(score.accuracy, latency.median, size), model, latency, watch.seconds)

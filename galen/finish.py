@@ -1,0 +1,119 @@
+"""The end of a search: the best candidates scored on all data, the winner fine-tuned, built whole, run and compared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from galen.agents.goal import Goal
+from galen.agents.searcher import Outcome
+from galen.backends.build import lower
+from galen.candidate import Stopwatch
+from galen.ir import GalenError, Model
+from galen.ir.execute import random_inputs, run
+from galen.journal import Episode, Journal
+from galen.options import SearchOptions
+from galen.outputs import save_best, save_front
+from galen.pareto import front
+from galen.passes.policy import FP32, Policy
+from galen.setup import Setup
+
+FINALISTS = 3
+"""Episodes that are scored on all data: the order on the search's part of it may not be the true one."""
+EXACT, ROUNDED = 1e-3, 0.02
+"""Largest difference to onnxruntime, as a share of the largest output: in floating point; where there are integers."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A candidate with the figures that count."""
+
+    episode: Episode
+    model: Model
+    outcome: Outcome
+
+
+@dataclass
+class Finisher:
+    """Chooses and finishes the winner.
+
+    Attributes:
+        goal: with bounds that refer to all of the search data.
+        front: the Pareto front of the episodes.
+    """
+
+    options: SearchOptions
+    setup: Setup
+    goal: Goal
+    journal: Journal
+    phase: Callable[[str], None]
+    front: tuple[Episode, ...] = field(init=False, default=())
+
+    def run(self) -> Finalist:
+        """Return the winner; its files are written.
+
+        Raises:
+            GalenError: no episode had a result, or the winner does not compute what it should on the target.
+        """
+        episodes = self.journal.episodes()
+        self.front = front(episodes)
+        save_front(self.options.output, episodes)
+        winner = min(map(self._scored, self._finalists(episodes)), key=self._rank)
+        if self.options.finetune_epochs:
+            self.phase("fine-tune")
+            winner = min(winner, self._finetuned(winner.episode), key=self._rank)
+        self.phase("build")
+        self._verify(winner)
+        save_best(self.options.output, winner.model, winner.episode.policy, self.setup.subject)
+        return winner
+
+    def test_accuracy(self, winner: Finalist) -> float | None:
+        """Return the winner's accuracy on the test data, None: there is none."""
+        test = self.setup.subject.test
+        return None if test is None else self.setup.subject.accuracy(test)(winner.model).accuracy
+
+    def _finalists(self, episodes: tuple[Episode, ...]) -> list[Episode]:
+        done = [episode for episode in episodes if episode.outcome.error is None]
+        if not done:
+            errors = sorted({str(episode.outcome.error) for episode in episodes})
+            raise GalenError("no candidate had a result", hint=f"the first error: {errors[0]}" if errors else None)
+        unlike = {str(episode.policy): episode for episode in reversed(done)}
+        return sorted(unlike.values(), key=lambda e: self.setup.problem.goal.rank(e.outcome))[:FINALISTS]
+
+    def _scored(self, episode: Episode) -> Finalist:
+        return self._finalist(episode, self.setup.compress(episode.policy, Stopwatch()))
+
+    def _finetuned(self, episode: Episode) -> Finalist:
+        from galen.passes.recover import finetune  # noqa: PLC0415
+
+        subject, compress = self.setup.subject, self.setup.compress
+        model = compress.recovered(episode.policy, Stopwatch())
+        generator = np.random.default_rng(self.options.seed)
+        finetune(model, subject.train, self.options.finetune_epochs, generator, reference=subject.model)
+        compress.quantize(model, episode.policy)
+        return self._finalist(episode, model)
+
+    def _finalist(self, episode: Episode, model: Model) -> Finalist:
+        subject = self.setup.subject
+        accuracy = subject.accuracy(subject.data)(model).accuracy
+        return Finalist(episode, model, Outcome(accuracy, subject.latency(model).median, subject.bytes(model)))
+
+    def _rank(self, finalist: Finalist) -> tuple[float, ...]:
+        return self.goal.rank(finalist.outcome)
+
+    def _verify(self, winner: Finalist) -> None:
+        """Run the whole network on the target and compare it with onnxruntime."""
+        subject = self.setup.subject
+        inputs = random_inputs(winner.model, np.random.default_rng(0), subject.shapes)
+        program = lower(winner.model, subject.target, subject.shapes)
+        actual = subject.runner.outputs(program, inputs)
+        allowed = EXACT if _is_float(winner.episode.policy) else ROUNDED
+        for name, expected in run(winner.model, inputs).items():
+            error = float(np.abs(actual[name] - expected).max()) / max(float(np.abs(expected).max()), 1e-12)
+            if not error <= allowed:
+                text = f"output {name} differs by {error:.2g} of its largest value from onnxruntime"
+                raise GalenError(text, where=subject.target.name, hint="please report the model and the policy")
+
+
+def _is_float(policy: Policy) -> bool:
+    return all(bits == FP32 for bits in policy.layers.values())

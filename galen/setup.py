@@ -1,0 +1,141 @@
+"""Everything that is known before the first episode: baseline, space, goal, sensitivity, first latencies."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from galen.agents.catalogue import LEARNERS, make
+from galen.agents.knapsack import allocate
+from galen.agents.problem import Problem
+from galen.agents.searcher import Outcome, Searcher
+from galen.agents.warm_start import WarmStart
+from galen.backends.accuracy import Accuracy
+from galen.backends.latency import Latency
+from galen.candidate import Compressor, Recovery, Stopwatch
+from galen.episodes import best_of
+from galen.journal import Journal
+from galen.options import SearchOptions
+from galen.outputs import JOURNAL
+from galen.passes.policy import FP32, Bits, Keep, Policy
+from galen.passes.space import LayerRange, Space
+from galen.predictor import LatencyPredictor
+from galen.probing import Prober
+from galen.subject import Subject
+
+WARM_POLICIES = 5
+"""How many of an earlier search's best policies a new one starts from."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The search before its first episode.
+
+    Attributes:
+        accuracy: scores candidates, on a part of the search data.
+        baseline: the uncompressed network, scored on all of it.
+        latency: of the baseline, layer by layer.
+        problem: what the searcher is told.
+    """
+
+    subject: Subject
+    compress: Compressor
+    accuracy: Accuracy
+    baseline: Outcome
+    latency: Latency
+    predictor: LatencyPredictor
+    problem: Problem
+
+    def searcher(self, options: SearchOptions) -> Searcher:
+        """Return the searcher, at its beginning."""
+        searcher = make(options.agent, self.problem, faithful=options.faithful, reward=options.reward)
+        policies = self._first_policies(options)
+        return WarmStart(searcher, policies) if policies else searcher
+
+    def _first_policies(self, options: SearchOptions) -> list[Policy]:
+        if options.warm_start == "none" or options.agent not in LEARNERS:
+            return []
+        if options.warm_start == "knapsack":
+            goal = self.problem.goal
+            return [allocate(self.problem, goal.max_latency_ms or 0.7 * goal.reference.latency_ms)]
+        with Journal.open(Path(options.warm_start) / JOURNAL) as journal:
+            known = list(journal.episodes())
+        found = []
+        while known and len(found) < WARM_POLICIES:
+            best = best_of(self.problem.goal, known)
+            known = [episode for episode in known if episode is not best]
+            found.append(self.problem.space.legal(best.policy))  # type: ignore[union-attr]
+        return found
+
+
+def set_up(options: SearchOptions, phase: Callable[[str], None]) -> Setup:
+    """Load, score and time the original, probe its layers, and say what is searched for.
+
+    Raises:
+        GalenError: model, data or target are at fault.
+        UsageError: an option is.
+    """
+    recovery = Recovery.parse(options.recover)
+    phase("load")
+    subject = Subject.load(options)
+    compress = Compressor(subject, recovery, options.criterion, options.seed)
+    phase("baseline")
+    latency = subject.latency(subject.model)
+    size = subject.bytes(subject.model)
+    baseline = Outcome(subject.accuracy(subject.data)(subject.model).accuracy, latency.median, size)
+    accuracy = subject.accuracy(subject.data.take(options.subset))
+    reference = replace(baseline, accuracy=accuracy(subject.model).accuracy)
+    space, predictor = _timed_space(compress, latency)
+    phase("sensitivity")
+    sensitivity = Prober.of(compress).sensitivity(space)
+    problem = Problem(
+        space=space,
+        goal=options.objective.goal(reference),
+        predict=predictor,
+        sensitivity=sensitivity,
+        accuracy=lambda policy: accuracy(compress(policy, Stopwatch())).accuracy,
+        episodes=options.limit,
+        seed=options.seed,
+    )
+    return Setup(subject, compress, accuracy, baseline, latency, predictor, problem)
+
+
+def _timed_space(compress: Compressor, whole: Latency) -> tuple[Space, LatencyPredictor]:
+    """Return the space without widths that save no time, and a predictor that has seen every width, whole and halved.
+
+    A width that makes a layer slower and less accurate is never worth an episode.
+    """
+    space = compress.subject.space()
+    predictor = LatencyPredictor(space)
+    predictor.learn(space.legal(Policy()), whole)
+    halves = {group.name: Keep(-(-group.size // 2), group.size) for group in space.groups}
+    for widths in sorted({pair for layer in space.layers for pair in layer.widths} | {FP32}, reverse=True):
+        for policy in _probes(space, widths, halves):
+            predictor.learn(policy, compress.subject.latency(compress.unrepaired(policy)))
+    layers = tuple(replace(layer, widths=_paying(layer, space, predictor, halves)) for layer in space.layers)
+    return replace(space, layers=layers), predictor
+
+
+def _probes(space: Space, widths: Bits, halves: Mapping[str, Keep]) -> list[Policy]:
+    """Return the policies that give `widths` to every layer that takes them, whole and with half the channels."""
+    layers = {layer.name: widths for layer in space.layers if widths in layer.widths}
+    whole, half = (space.legal(Policy(groups=groups, layers=layers)) for groups in ({}, halves))
+    return [half] if widths == FP32 else [whole, half]
+
+
+def _paying(
+    layer: LayerRange, space: Space, predictor: LatencyPredictor, halves: Mapping[str, Keep]
+) -> tuple[Bits, ...]:
+    """Return the widths of `layer` at which it is faster than in fp32, whole or halved."""
+    fp32, *others = (
+        [predictor.layer(layer, policy) for policy in (_one(space, layer, bits, {}), _one(space, layer, bits, halves))]
+        for bits in (FP32, *(pair for pair in layer.widths if pair != FP32))
+    )
+    narrow = [pair for pair in layer.widths if pair != FP32]
+    faster = [
+        p for p, times in zip(narrow, others, strict=True) if any(t < r for t, r in zip(times, fp32, strict=True))
+    ]
+    return (*faster, FP32)
+
+
+def _one(space: Space, layer: LayerRange, bits: Bits, groups: Mapping[str, Keep]) -> Policy:
+    return space.legal(Policy(groups=groups, layers={layer.name: bits}))
