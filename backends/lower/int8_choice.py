@@ -36,26 +36,20 @@ def pixel_width(low: int, high: int) -> int:
     return max((-low - 1 if low < 0 else low).bit_length(), (high if high >= 0 else -high - 1).bit_length()) + 1
 
 
-def choose(
-    target: Target,
-    images: tuple[Image, Image],
-    window: Window,
-    weights: np.ndarray,
-    pixel_bits: int,
-    addend: Addend | None,
-) -> Int8Conv:
-    """Return the kernel for a convolution of `images` (source, sink) with int8 `weights` `[co, ci, kh, kw]`.
+Shape = tuple[Image, Image, Window, Addend | None]
+"""Source, sink, window and what is added."""
+
+
+def choose(target: Target, shape: Shape, weights: np.ndarray, pixel_bits: int) -> Int8Conv:
+    """Return the kernel for a convolution with int8 `weights` `[co, ci, kh, kw]`.
 
     Args:
         pixel_bits: width of the source's integers, zero point included.
     """
-    shape = (*images, window, addend)
     return min(_candidates(target, shape, weights, pixel_bits), key=instructions)
 
 
-def _candidates(
-    target: Target, shape: tuple[Image, Image, Window, Addend | None], weights: np.ndarray, pixel_bits: int
-) -> Iterator[Int8Conv]:
+def _candidates(target: Target, shape: Shape, weights: np.ndarray, pixel_bits: int) -> Iterator[Int8Conv]:
     source, sink, window, _ = shape
     bits = weight_width(weights), pixel_bits
     if target.has("dotprod") or target.has("avx512vnni"):
@@ -79,8 +73,9 @@ def instructions(kernel: Int8Conv) -> float:
     pixels = sink.n * sink.h * sink.w
     if isinstance(kernel, WinogradConv):
         tiles, ci, co = pixels / SIDE**2, kernel.source.channels, sink.channels
-        rest = 1 + 0.75 / min(tiles, 4)  # weights are loaded once for up to four tiles
-        return tiles * (36 * ci * co * 0.25 * 0.65 * rest + 250 * ci / 8 + 180 * co / 4)
+        per_product = 0.25 + 0.13 / min(tiles, 4)  # weights are loaded once for up to four tiles
+        per_block = 36 * 40 / min(tiles, 4)
+        return tiles * (36 * ci * co * per_product + 300 * ci / 8 + 200 * co / 4 + per_block * co / 16)
     if not isinstance(kernel, SpanConv):
         raise TypeError(f"no estimate for {type(kernel).__name__}")
     rows, columns, _ = kernel.spans

@@ -52,7 +52,7 @@ class Lowering:
     def constant(self, array: np.ndarray) -> int:
         """Add a constant buffer."""
         index = self.buffer(Spec(array.shape, array.dtype.name))
-        self.constants[index] = np.ascontiguousarray(array)
+        self.constants[index] = np.asarray(array, order="C")
         return index
 
     def view(self, buffer: int, shape: tuple[int, ...]) -> int:

@@ -10,14 +10,19 @@ from math import prod
 
 import numpy as np
 
-from galen.backends.integer_rules import Layer, layer, mean_scale
+from galen.backends.integer_rules import Layer, layer, mean_scale, multiplier, table
+from galen.backends.integer_rules import dequantize as in_numpy
+from galen.backends.integer_rules import quantize as rounded_to
 from galen.backends.kernels.base import Image, Spec
-from galen.backends.kernels.int8_elementwise import Int8Add
+from galen.backends.kernels.int8_depthwise import DepthwiseConv
+from galen.backends.kernels.int8_elementwise import Int8Add, Int8Mul
 from galen.backends.kernels.int8_layout import Dequantize, Quantize
-from galen.backends.kernels.layout import Move
 from galen.backends.kernels.int8_pool import Int8AveragePool, Int8GlobalAverage, Int8MaxPool
+from galen.backends.kernels.int8_table import Int8Table
+from galen.backends.kernels.layout import Move
 from galen.backends.kernels.requantize import Addend, ratios
 from galen.backends.kernels.window import Window
+from galen.backends.lower.convolution import ungrouped
 from galen.backends.lower.int8_choice import choose, pixel_width
 from galen.backends.lower.lowering import Lowering, Place
 from galen.backends.lower.shape import slice_steps, zero_pads
@@ -115,6 +120,11 @@ def quantize(low: Lowering, node: Node) -> bool:
     value, to = node.inputs[0], stored(node)
     if value is None or to is None or const_value(value) is not None:
         return False
+    if (x := activation(value)) is not None:
+        every = in_numpy(np.arange(256) + np.iinfo(x.zero.dtype).min, x)
+        values = np.clip(rounded_to(every, np.asarray(to.scale), np.asarray(to.zero, to.dtype)), to.low, to.high)
+        _look_up(low, node, x, to, values)
+        return True
     few = len(low.shape(value)) == 4 and low.shape(value)[1] <= FEW and _only_convolved(low, to.q)
     sink = form(low, to.q, readers_border(low, to.q) + few, FEW if few else LANES)
     if len(low.shape(value)) == 4 and low.is_image(value):
@@ -142,8 +152,6 @@ def dequantize(low: Lowering, node: Node) -> bool:
 
 
 def _dequantize(low: Lowering, node: Node, found: Integers) -> None:
-    from galen.backends.integer_rules import dequantize as in_numpy  # noqa: PLC0415
-
     value = node.outputs[0]
     if found.constant is not None:
         array = in_numpy(found.constant, found)
@@ -174,15 +182,17 @@ class Sum:
 
 
 def convolution(low: Lowering, node: Node) -> bool:
-    """Lower Conv of one group, with what is added to it."""
+    """Lower Conv with what is added to it; groups of several channels become one with zeros between them."""
     found, to = layer(node), rounded(node)
-    if found is None or to is None or attribute(node, "group", 1) != 1 or found.weights.ndim != 4:
+    if found is None or to is None or found.weights.ndim != 4:
         return False
     if found.w.scale.size > 1 and found.w.axis != 0:
         return False
-    kernel = found.weights.shape[2:]
-    buffer, source = image(low, found.x, window_border(node, kernel), (LANES, FEW))
-    _layer(low, node, found, to, (buffer, source), found.weights, window_of(node, kernel))
+    groups, taps = attribute(node, "group", 1), found.weights.shape[2:]
+    depthwise = 1 < groups == len(found.weights) and found.weights.shape[1] == 1
+    weights = found.weights if depthwise else ungrouped(found.weights, groups)
+    source = image(low, found.x, window_border(node, taps), (LANES, FEW) if groups == 1 else (LANES,))
+    _layer(low, node, found, to, source, weights, window_of(node, taps), depthwise)
     return True
 
 
@@ -221,12 +231,14 @@ def _layer(
     source: tuple[int, Image],
     weights: np.ndarray,
     window: Window,
+    depthwise: bool = False,
 ) -> None:
     """Append the call for a convolution with weights `[co, ci, kh, kw]`."""
     total = _sum(low, to)
     last = total.to if total else to
     sink = form(low, last.q, readers_border(low, last.q))
-    kernel = choose(low.target, (source[1], sink), window, weights, width(found.x), total.addend if total else None)
+    shape = source[1], sink, window, total.addend if total else None
+    kernel = DepthwiseConv(*shape) if depthwise else choose(low.target, shape, weights, width(found.x))
     correction = zero_point(found.x) * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int32)
     bias = (0 if found.bias is None else found.bias) - correction
     scale = np.broadcast_to(found.scales(to), bias.shape)
@@ -278,11 +290,7 @@ def _sum(low: Lowering, to: Rounded) -> Sum | None:
 def add(low: Lowering, node: Node) -> bool:
     """Lower Add of two activations of one shape, or of which one has one pixel."""
     a, b, to = activation(node.inputs[0]), activation(node.inputs[1]), rounded(node)
-    if a is None or b is None or to is None:
-        return False
-    shapes = [low.shape(v.q) for v in (a, b)]
-    whole = low.shape(to.q)
-    if any(s != whole and (len(s) != 4 or s[:2] != whole[:2] or s[2:] != (1, 1)) for s in shapes):
+    if a is None or b is None or to is None or not _fit(low, (a, b), to):
         return False
     (left, left_image), (right, right_image) = image(low, a), image(low, b)
     sink = form(low, to.q, readers_border(low, to.q))
@@ -293,6 +301,52 @@ def add(low: Lowering, node: Node) -> bool:
     low.call(kernel, (left, right, *constants, store(low, to, sink, node)), node)
     publish(low, to, node)
     return True
+
+
+def multiply(low: Lowering, node: Node) -> bool:
+    """Lower Mul of two activations of one shape, or of which one has one pixel."""
+    a, b, to = activation(node.inputs[0]), activation(node.inputs[1]), rounded(node)
+    if a is None or b is None or to is None or not _fit(low, (a, b), to):
+        return False
+    (left, left_image), (right, right_image) = image(low, a), image(low, b)
+    sink = form(low, to.q, readers_border(low, to.q))
+    constants = (
+        low.constant(np.array([zero_point(a), zero_point(b), 0], np.int32)),
+        low.constant(np.array([multiplier(a, b, to)], np.float32)),
+        low.constant(limits(to)),
+    )
+    kernel = Int8Mul(left_image, right_image, sink)
+    low.call(kernel, (left, right, *constants, store(low, to, sink, node)), node)
+    publish(low, to, node)
+    return True
+
+
+def _fit(low: Lowering, operands: tuple[Integers, Integers], to: Rounded) -> bool:
+    """Return whether both operands have the shape of the result, or one pixel per image."""
+    whole = low.shape(to.q)
+    shapes = [low.shape(x.q) for x in operands]
+    return all(s == whole or (len(s) == len(whole) == 4 and s == (*whole[:2], 1, 1)) for s in shapes)
+
+
+def function(low: Lowering, node: Node) -> bool:
+    """Lower an operator that maps every element by itself."""
+    to = rounded(node)
+    values = table(node, to) if to else None
+    if to is None or values is None:
+        return False
+    x = next(x for x in map(activation, node.inputs) if x)
+    _look_up(low, node, x, to, values)
+    return True
+
+
+def _look_up(low: Lowering, node: Node, x: Integers, to: Rounded, values: np.ndarray) -> None:
+    """Append the call for a table `to.dtype` `[256]` of the integers of `x`."""
+    buffer, source = image(low, x)
+    sink = form(low, to.q, readers_border(low, to.q))
+    entries = (values.astype(np.int32) + shift(to.dtype)).astype(np.int8)
+    constants = low.constant(entries), low.constant(limits(to))
+    low.call(Int8Table(source, sink), (buffer, *constants, store(low, to, sink, node)), node)
+    publish(low, to, node)
 
 
 def average(low: Lowering, node: Node) -> bool:

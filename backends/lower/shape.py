@@ -56,7 +56,7 @@ def move(low: Lowering, node: Node) -> bool:
 
 def slice_(low: Lowering, node: Node) -> bool:
     """Lower Slice of a dense tensor."""
-    found = _slice(low, node)
+    found = slice_steps(low, node)
     if found is None:
         return False
     spec = low.spec(node.outputs[0])
@@ -86,11 +86,15 @@ def gather(low: Lowering, node: Node) -> bool:
 def slice_steps(low: Lowering, node: Node) -> tuple[list[int], list[int]] | None:
     """Return start and step on every axis, None when they are not constant or run backwards."""
     shape = low.shape(node.inputs[0])
-    given = [const_value(v) for v in node.inputs[1:]]
-    if len(given) < 2 or any(array is None for array in given):
-        return None
-    starts, _, *rest = [[int(i) for i in array.ravel()] for array in given if array is not None]
-    axes = rest[0] if rest else range(len(starts))
+    if len(node.inputs) < 3:  # before operator set 10 they were attributes
+        given = [attribute(node, name) for name in ("starts", "ends", "axes")]
+    else:
+        arrays = [const_value(v) for v in node.inputs[1:]]
+        if any(array is None for array in arrays):
+            return None
+        given = [[int(i) for i in array.ravel()] for array in arrays if array is not None]
+    starts, _, *rest = given
+    axes = rest[0] if rest and rest[0] is not None else range(len(starts))
     strides = rest[1] if len(rest) > 1 else [1] * len(starts)
     first, steps = [0] * len(shape), [1] * len(shape)
     for axis, start, step in zip(axes, starts, strides, strict=True):
