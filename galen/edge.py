@@ -111,10 +111,11 @@ def caret(text: str, column: int) -> str:
     """Return the line of `text` that holds position `column` and, under it, a caret."""
     start = text.rfind("\n", 0, column) + 1
     end = text.find("\n", column)
-    line = text[start : end if end >= 0 else len(text)]
+    line = "".join(c if c.isprintable() else "?" for c in text[start : end if end >= 0 else len(text)])
     return f"  {line}\n  {' ' * (column - start)}^\n"
 
 
 def _say(prog: str, message: str) -> None:
-    sys.stderr.write(f"{prog}: error: {' '.join(message.split())}\n")
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    sys.stderr.write(f"{prog}: error: {line}\n")
     sys.stderr.flush()
