@@ -10,6 +10,15 @@ from functools import cache
 
 FLAGS = "nzcv"
 
+KINDS = (
+    "alu", "alu-shift", "imul", "idiv", "branch", "nop", "v-to-x", "x-to-v", "load", "load2", "store", "store2",
+    "vload", "vload2", "vload3", "vload4", "vload-dup", "vload-lane", "vload-zip2", "vload-zip3", "vload-zip4",
+    "vstore", "vstore2", "vstore3", "vstore4", "vstore-lane", "vstore-zip2", "vstore-zip3", "vstore-zip4", "fma",
+    "fmul", "fadd", "fminmax", "fdiv", "convert", "dot", "vlogic", "vmul", "vmul-long", "vaccumulate", "vshift",
+    "vnarrow", "vpermute", "vtable",
+)  # fmt: skip
+"""All classes; a table may tell the 128-bit form of one, with `.q` after its name, from the rest."""
+
 _CLASSES = (
     (r"fml[as]$|fmadd|fmsub|fnm(add|sub)|fmlal|fmlsl", "fma"),
     (r"fn?mul|frecps|frsqrts", "fmul"),

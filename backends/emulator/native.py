@@ -41,6 +41,11 @@ def guest_object() -> Path:
     return _built("guest.c", ".o", GUEST)
 
 
+def qemu_plugin(version: int) -> Path:
+    """Return `plugin.c` compiled for this machine and a version of QEMU's plugin interface."""
+    return _built("plugin.c", ".so", (*HOST, f"-DPLUGIN_VERSION={version}"))
+
+
 def compile_c(source: Path, output: Path, flags: tuple[str, ...]) -> None:
     """Compile one C file with zig; `output` appears whole or not at all.
 

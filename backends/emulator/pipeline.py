@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from galen.backends.emulator.decode import Instruction, is_loop
 from galen.ir.errors import GalenError
@@ -29,12 +28,14 @@ class Cost:
         units: groups of units, one slot of each is taken.
         forward: cycles until the next instruction of a chain can add to the result.
         busy: cycles that each slot stays taken.
+        each: cycles by which every further register of a load comes later than the one before.
     """
 
     latency: int
     units: tuple[str, ...]
     forward: int
     busy: int = 1
+    each: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ class _Run:
             slot, unit = min(slots)
             self.taken[unit].update(range(slot, slot + cost.busy))
             at = max(at, slot)
-        for register in instruction.writes:
-            self.ready[register] = at + (1 if register == instruction.base else cost.latency)
+        for index, register in enumerate(instruction.writes):
+            self.ready[register] = at + (1 if register == instruction.base else cost.latency + index * cost.each)
             self.chain.pop(register, None)
         if instruction.accumulator:
             self.chain[instruction.accumulator] = at + cost.forward
@@ -194,6 +195,6 @@ def pipeline(name: str) -> Pipeline:
 def _cost(text: str) -> Cost:
     """Read `6 F F forward=3 busy=2`: latency, units, options."""
     latency, *rest = text.split()
-    options: dict[str, Any] = dict(item.split("=") for item in rest if "=" in item)
+    options = {name: int(value) for name, value in (item.split("=") for item in rest if "=" in item)}
     units = tuple(item for item in rest if "=" not in item)
-    return Cost(int(latency), units, int(options.get("forward", latency)), int(options.get("busy", 1)))
+    return Cost(int(latency), units, **{"forward": int(latency), **options})

@@ -1,0 +1,77 @@
+"""The clock against boards: ncnn's networks under the emulator, beside the times that ncnn publishes for real boards.
+
+    python benchmarks/clock_boards.py --networks NCNN/benchmark/models --boards BOARDS.json --root FOLDER
+
+NCNN is ncnn's source; BOARDS.json is `{"boards": {NAME: {"core": …, "ghz": …, "min_ms": {NETWORK: …}}}}`, one thread;
+FOLDER receives an arm64 Python (Debian, needs qemu-user). Each network runs once and twice; the difference is timed.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from arm64_root import arm64_root, environment, python
+from galen.backends.cache import LatencyCache
+from galen.backends.emulator.clock import Clock, Profile
+from galen.backends.emulator.process import emulate
+from galen.backends.target import Target
+from galen.backends.targets import find
+from scipy.stats import spearmanr
+
+SIDES = {
+    "squeezenet": 227, "squeezenet_int8": 227, "alexnet": 227, "blazeface": 128, "squeezenet_ssd": 300,
+    "squeezenet_ssd_int8": 300, "mobilenet_ssd": 300, "mobilenet_ssd_int8": 300, "mobilenet_yolo": 416,
+    "mobilenetv2_yolov3": 352, "yolov4-tiny": 416, "nanodet_m": 320, "yolo-fastest-1.1": 320, "yolo-fastestv2": 352,
+    "vision_transformer": 384, "FastestDet": 352,
+}  # fmt: skip
+"""Width and height of the input, as in ncnn's benchmark; 224 otherwise."""
+
+GUEST = Path(__file__).with_name("ncnn_network.py")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", type=Path, required=True)
+    parser.add_argument("--boards", type=Path, required=True)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--slowest", type=float, default=310.0, help="skip networks that take longer, in milliseconds")
+    args = parser.parse_args()
+    root, cache = arm64_root(args.root.absolute()), LatencyCache(args.root / "profiles.db")
+    for name, board in json.loads(args.boards.read_text())["boards"].items():
+        target = replace(find(board["core"]), frequency_hz=board["ghz"] * 1e9)
+        published = {n: t for n, t in board["min_ms"].items() if t <= args.slowest or board["core"] == "cortex-a53"}
+        compare(name, {n: (modelled(n, target, args.networks, root, cache), t) for n, t in published.items()})
+
+
+def modelled(network: str, target: Target, networks: Path, root: Path, cache: LatencyCache) -> float:
+    """Return the modelled milliseconds of one inference."""
+    clock = Clock(target)
+    key = f"{network}/{target.name}/{clock.name}"
+    fields = cache.get_or(key, lambda: difference(networks / f"{network}.param", target, root).to_json())
+    return clock.cycles(Profile.from_json(fields)) / target.frequency_hz * 1e3
+
+
+def difference(path: Path, target: Target, root: Path) -> Profile:
+    side = SIDES.get(path.stem, 224)
+    command = [python(root), "-S", str(GUEST), str(path), f"{side}x{side}x3"]
+    once, twice = (emulate(target, [*command, str(n)], environment(root), root) for n in (1, 2))
+    return twice.minus(once).profile(target)
+
+
+def compare(board: str, times: dict[str, tuple[float, float]]) -> None:
+    print(f"\n{board}: {len(times)} networks, one thread, milliseconds")
+    print(f"{'network':22s} {'published':>10s} {'modelled':>10s} {'error':>7s}")
+    for network, (ours, theirs) in times.items():
+        print(f"{network:22s} {theirs:10.2f} {ours:10.2f} {ours / theirs - 1:+7.1%}")
+    for label, chosen in (("fp32", [t for n, t in times.items() if "int8" not in n]), ("all", list(times.values()))):
+        errors = [abs(ours / theirs - 1) for ours, theirs in chosen]
+        rank = spearmanr(*zip(*chosen, strict=True)).statistic
+        print(
+            f"{label}: Spearman {rank:.4f}, error median {median(errors):.1%}, worst {max(errors):.1%}, n {len(chosen)}"
+        )
+
+
+if __name__ == "__main__":
+    main()
