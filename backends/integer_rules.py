@@ -1,4 +1,4 @@
-"""How each operator between DequantizeLinear and QuantizeLinear computes on integers; formulas in `backends.integer`."""
+"""How operators between DequantizeLinear and QuantizeLinear compute on integers; formulas in `backends.integer`."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,6 +8,7 @@ from galen.backends.kernels.requantize import add, ratios, requantize, scales
 from galen.backends.qdq import Integers, Rounded, activation, integers
 from galen.ir import Node, Value
 from galen.ir.edit import const_value
+from galen.ir.execute import reference
 
 Get = Callable[[Value], np.ndarray]
 Rule = Callable[[Node, Rounded, Get], np.ndarray | None]
@@ -114,18 +115,24 @@ def _multiply(found: Layer, weights: np.ndarray, to: Rounded, get: Get) -> np.nd
     return requantize(acc if found.bias is None else acc + found.bias, found.scales(to), found.limits(to))
 
 
-def _add(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+def _both(node: Node) -> tuple[Integers, Integers] | None:
+    """Return the two operands if both are activations."""
     a, b = (activation(value) for value in node.inputs)
-    if a is None or b is None:
-        return None
+    return (a, b) if a and b else None
+
+
+def _sum_or_table(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    if (operands := _both(node)) is None:
+        return _tabled(node, to, get)
+    a, b = operands
     ratio = ratios(a.scale.reshape(()), b.scale.reshape(()), np.asarray(to.scale), int(a.zero), int(b.zero), to.zero)
     return add(get(a.q), get(b.q), ratio, np.array([to.zero, to.low, to.high]))
 
 
-def _mul(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
-    a, b = (activation(value) for value in node.inputs)
-    if a is None or b is None:
-        return None
+def _product_or_table(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    if (operands := _both(node)) is None:
+        return _tabled(node, to, get)
+    a, b = operands
     product = (get(a.q).astype(np.int32) - int(a.zero)) * (get(b.q).astype(np.int32) - int(b.zero))
     return np.asarray(np.rint(product.astype(F32) * multiplier(a, b, to) + F32(to.zero)))
 
@@ -179,6 +186,46 @@ def _average_pool(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
     count = np.prod(kernel) if counted is None else windows(counted, kernel, where).sum(axis=(-2, -1))
     mean = acc.astype(F32) * F32(x.scale.item()) / np.asarray(count, F32)
     return np.asarray(np.rint(mean / F32(to.scale) + F32(to.zero)))
+
+
+TABLED = (
+    *("Abs", "Clip", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Neg", "PRelu"),
+    *("Relu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Tanh", "Add", "Div", "Max", "Min", "Mul", "Sub"),
+)
+"""Operators that map every element by itself when all inputs but one are scalars."""
+
+
+def table(node: Node, to: Rounded) -> np.ndarray | None:
+    """Return what `node` makes of every 8-bit integer, `to.dtype` `[256]`, None unless it maps one activation."""
+    if node.op_type not in TABLED:
+        return None
+    found = [activation(value) for value in node.inputs]
+    operands = [None if value is None or x else const_value(value) for value, x in zip(node.inputs, found, strict=True)]
+    inputs = [x for x in found if x]
+    if len(inputs) != 1 or node.graph is None:
+        return None
+    (x,) = inputs
+    if any(
+        array is None or array.size != 1
+        for value, array, q in zip(node.inputs, operands, found, strict=True)
+        if value is not None and q is None
+    ):
+        return None
+    limits = np.iinfo(x.zero.dtype)
+    every = dequantize(np.arange(limits.min, limits.max + 1), x)
+    operands = [every if q else array for array, q in zip(operands, found, strict=True)]
+    results = reference(node, operands, node.graph.opset_imports)
+    if results is None or results[0].shape != every.shape:
+        return None
+    return np.clip(quantize(results[0], np.asarray(to.scale), np.asarray(to.zero, to.dtype)), to.low, to.high)
+
+
+def _tabled(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    values = table(node, to)
+    if values is None:
+        return None
+    x = next(x for x in map(activation, node.inputs) if x)
+    return values[get(x.q).astype(np.int32) - np.iinfo(x.zero.dtype).min]
 
 
 class Geometry:
@@ -237,11 +284,12 @@ def convolve(x: np.ndarray, w: np.ndarray, where: Geometry, group: int = 1) -> n
 
 
 RULES: dict[str, Rule] = {
+    **dict.fromkeys(TABLED, _tabled),
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
-    "Add": _add,
-    "Mul": _mul,
+    "Add": _sum_or_table,
+    "Mul": _product_or_table,
     "GlobalAveragePool": _global_average,
     "ReduceMean": _reduce_mean,
     "AveragePool": _average_pool,

@@ -67,13 +67,17 @@ class Int8Conv(Kernel):
         """Extend a vector `[co]` with zeros to the channels in memory."""
         return np.pad(values, (0, self.sink.channels - self.sink.c))
 
+    def sums(self, taps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return int32 `[n, h, w, co]` of taps `[n, h, w, kh, kw, ci]` and weights `[co, ci, kh, kw]`."""
+        exact = np.tensordot(taps.astype(np.float64), weights.transpose(2, 3, 1, 0).astype(np.float64), 3)
+        return exact.astype(np.int32)
+
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Sum int32 products over all taps, requantize, add."""
         image, packed, bias, scale, limits, *others = inputs
-        weights = self.unpack_weights(packed).transpose(2, 3, 1, 0).astype(np.float64)
-        taps = self.window.taps(self.source, self.sink, image).astype(np.float64)
+        taps = self.window.taps(self.source, self.sink, image)
         c = self.sink.c
-        value = requantize(np.tensordot(taps, weights, 3).astype(np.int32) + bias[:c], scale[:c], limits)
+        value = requantize(self.sums(taps, self.unpack_weights(packed)) + bias[:c], scale[:c], limits)
         if self.addend:
             other = self.addend.image.interior(others[0])
             limits = others[2]

@@ -1,4 +1,4 @@
-"""Addition and multiplication of two int8 images, with their scales (see `requantize`)."""
+"""Addition and multiplication of two int8 images, with their scales. Formulas in `galen.backends.integer`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +63,58 @@ class Int8Add(Kernel):
                     c * VECTOR,
                     lanes=VECTOR,
                 )
+        return e.function
+
+
+PRODUCT = Spec((3,), "int32")
+"""Zero points of the factors, and a zero that the compiler does not know."""
+
+
+@dataclass(frozen=True)
+class Int8Mul(Kernel):
+    """`y = clip(rint((a - a_zero) * (b - b_zero) * s + zero))`. Arguments: two images, `PRODUCT`, s, limits, product.
+
+    An image of one pixel multiplies all. Product and sum are rounded one after the other; the compiler would make one
+    `fma` of them, were the product not an `fma` itself.
+    """
+
+    left: Image
+    right: Image
+    sink: Image
+    family: ClassVar[str] = "int8-mul"
+    macs: ClassVar[int] = 0
+
+    @property
+    def args(self) -> tuple[Spec, ...]:
+        """Images, zero points, s, limits, product."""
+        return self.left.spec, self.right.spec, PRODUCT, Spec((1,), "float32"), LIMITS, self.sink.spec
+
+    def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
+        """Multiply in numpy."""
+        left, right, (a_zero, b_zero, _), scale, (zero, low, high) = inputs
+        a = self.left.interior(left).astype(np.int32) - a_zero
+        value = (a * (self.right.interior(right).astype(np.int32) - b_zero)).astype(np.float32) * scale
+        return [self.sink.place(np.clip(np.rint(value + np.float32(zero)), low, high), zero)]
+
+    def tir(self, target: Target) -> "PrimFunc":
+        """Return a loop over pixels and vectors of channels."""
+        with emit(self.args, target) as e:
+            left, right, zeros, scale, limits, out = e.args
+            sink, lanes = self.sink, 4 if e.arm else VECTOR
+
+            def splat(value: Expr) -> Expr:
+                return e.T.broadcast(e.T.Cast("float32", value), lanes)
+
+            bounds = [e.let(e.load(limits, i)) for i in range(3)]
+            a_zero, b_zero, nothing = (splat(e.let(e.load(zeros, i))) for i in range(3))
+            factor, zero = splat(e.let(e.load(scale, 0))), splat(bounds[0])
+            clear_border(e, sink, out, e.T.Cast("int8", bounds[0]))
+            with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
+                at = (n, y, x, c * VECTOR)
+                pairs = zip(read(e, self.left, left, at), read(e, self.right, right, at), strict=True)
+                values = [e.T.fma((a - a_zero) * (b - b_zero), factor, nothing) + zero for a, b in pairs]
+                result = narrow(e, values, lanes, (None, *bounds[1:]))
+                e.store(out, result, n, y + sink.border, x + sink.border, c * VECTOR, lanes=VECTOR)
         return e.function
 
 

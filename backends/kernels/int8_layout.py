@@ -3,8 +3,9 @@
     quantize      q = clip(rint(value / scale) + zero, low, high)
     dequantize    value = (q - zero) * scale
 
-Dense tensors of rank 4 are `[n, c, h, w]`; of any other rank they are rows, an image `[1, 1, rows, c]`. Dense uint8
-is int8 plus 128: zero points and limits are those of the int8 image.
+Dense tensors of rank 4 are `[n, c, h, w]`; of any other rank they are rows, an image `[1, 1, rows, c]`. Integers of
+dense tensors are only moved, by what stands in place of `low`: images hold uint8 less 128, and ranges of few bits
+around zero.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 SCALE = Spec((1,), "float32")
-_FLIP = -128
 
 
 def index(layout: Image | Spec, n: Expr, y: Expr, x: Expr, c: Expr) -> tuple[Expr, ...]:
@@ -48,10 +48,7 @@ def pixels(layout: Image | Spec, memory: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Quantize(Kernel):
-    """From fp32, int8 or uint8 to an int8 image. Arguments: source, scale, limits, image.
-
-    Integers are only moved; the scale is then not used.
-    """
+    """From fp32, int8 or uint8 to an int8 image. Arguments: source, scale (unused for integers), limits, image."""
 
     source: Image | Spec
     sink: Image
@@ -69,8 +66,8 @@ class Quantize(Kernel):
         value = pixels(self.source, source)
         if value.dtype == np.float32:
             value = np.clip(np.rint(value / scale), low - zero, high - zero) + zero
-        elif value.dtype == np.uint8:
-            value = value.astype(np.int32) + _FLIP
+        else:
+            value = value.astype(np.int32) + low
         return [self.sink.place(value, zero)]
 
     def tir(self, target: Target) -> "PrimFunc":
@@ -85,8 +82,8 @@ class Quantize(Kernel):
                     value = e.load(source, *index(self.source, n, y, x, c))
                     if _spec(self.source).dtype == "float32":
                         value = _round(e, value / e.load(scale, 0), zero, low, high)
-                    elif _spec(self.source).dtype == "uint8":
-                        value = e.T.Cast("int32", value) + e.T.int32(_FLIP)
+                    else:
+                        value = e.T.Cast("int32", value) + low
                     e.store(image, e.T.Cast("int8", value), *index(sink, n, y, x, c))
                 with e.loop(sink.channels - sink.c) as c:
                     if sink.channels > sink.c:
@@ -115,13 +112,13 @@ class Dequantize(Kernel):
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Dequantize and place."""
-        memory, scale, (zero, _, _) = inputs
+        memory, scale, (zero, low, _) = inputs
         dtype = np.dtype(_spec(self.sink).dtype)
         value = self.source.interior(memory).astype(np.int32)
         if dtype == np.float32:
             value = (value - zero).astype(np.float32) * scale[0]
-        elif dtype == np.uint8:
-            value = value - _FLIP
+        else:
+            value = value - low
         if isinstance(self.sink, Image):
             return [self.sink.place(value)]
         dense = value.transpose(0, 3, 1, 2) if len(self.sink.shape) == 4 else value
@@ -133,7 +130,7 @@ class Dequantize(Kernel):
         dtype = _spec(self.sink).dtype
         with emit(self.args, target) as e:
             image, scale, limits, sink = e.args
-            zero = e.let(e.load(limits, 0))
+            zero, low = (e.let(e.load(limits, i)) for i in range(2))
             if isinstance(self.sink, Image):
                 clear_border(e, self.sink, sink)
             with e.loop(source.n) as n, e.loop(source.h) as y, e.loop(source.w) as x:
@@ -141,8 +138,8 @@ class Dequantize(Kernel):
                     value = e.T.Cast("int32", e.load(image, *index(source, n, y, x, c)))
                     if dtype == "float32":
                         value = e.T.Cast("float32", value - zero) * e.load(scale, 0)
-                    elif dtype == "uint8":
-                        value = value - e.T.int32(_FLIP)
+                    else:
+                        value = value - low
                     e.store(sink, e.T.Cast(dtype, value), *index(self.sink, n, y, x, c))
                 if isinstance(self.sink, Image) and self.sink.channels > source.c:
                     with e.loop(self.sink.channels - source.c) as c:

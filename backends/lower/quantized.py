@@ -22,7 +22,6 @@ from galen.backends.kernels.int8_table import Int8Table
 from galen.backends.kernels.layout import Move
 from galen.backends.kernels.requantize import Addend, ratios
 from galen.backends.kernels.window import Window
-from galen.backends.lower.convolution import ungrouped
 from galen.backends.lower.int8_choice import choose, pixel_width
 from galen.backends.lower.lowering import Lowering, Place
 from galen.backends.lower.shape import slice_steps, zero_pads
@@ -39,19 +38,33 @@ FEW = 4
 # -- where integers are -----------------------------------------------------------------------------------------------
 
 
-def shift(dtype: np.dtype) -> int:
-    """Return what is added to integers of `dtype` to make them int8."""
-    return -128 if dtype == np.uint8 else 0
+def shift(q: Value, dtype: np.dtype) -> int:
+    """Return what is added to integers `q` of `dtype` to make them int8 around zero: -128 for uint8, 0 for int8."""
+    low, high = extent(q, dtype)
+    return -((low + high + 1) // 2)
+
+
+def extent(q: Value, dtype: np.dtype) -> tuple[int, int]:
+    """Return the least and greatest value that `q` can have: what a Clip says, else what `dtype` does."""
+    node, limit = q.producer(), np.iinfo(dtype)
+    bounds = clip_bounds(node) if node is not None and node.op_type == "Clip" else None
+    low, high = bounds or (limit.min, limit.max)
+    return int(np.clip(low, limit.min, limit.max)), int(np.clip(high, limit.min, limit.max))
 
 
 def limits(to: Rounded) -> np.ndarray:
     """Return zero point, low and high of the int8 that stand for `to`."""
-    return np.array([to.zero, to.low, to.high], np.int32) + shift(to.dtype)
+    return np.array([to.zero, to.low, to.high], np.int32) + shift(to.q, to.dtype)
+
+
+def moved(zero: int, by: int) -> np.ndarray:
+    """Return the limits of kernels that only move integers."""
+    return np.array([zero, by, 0], np.int32)
 
 
 def zero_point(x: Integers) -> int:
     """Return the zero point of the int8 that stand for `x`."""
-    return int(x.zero.item()) + shift(x.zero.dtype)
+    return int(x.zero.item()) + shift(x.q, x.zero.dtype)
 
 
 def form(low: Lowering, value: Value, border: int = 0, lanes: int = LANES) -> Image:
@@ -65,11 +78,17 @@ def form(low: Lowering, value: Value, border: int = 0, lanes: int = LANES) -> Im
 
 def readers_border(low: Lowering, q: Value) -> int:
     """Return the widest border that operators ask of the dequantized value of `q`."""
-    borders = [0]
-    for node in low.readers(q):
-        if node.op_type == "DequantizeLinear":
-            borders.append(low.border(node.outputs[0]))
-    return max(borders)
+    values = [node.outputs[0] for node in low.readers(q) if node.op_type == "DequantizeLinear"]
+    return max((_border(low, reader, value) for value in values for reader in low.readers(value)), default=0)
+
+
+def _border(low: Lowering, reader: Node, value: Value) -> int:
+    if reader.op_type == "Conv" and (found := layer(reader)) is not None and rounded(reader):
+        return window_border(reader, found.weights.shape[2:])
+    if reader.op_type in ("AveragePool", "MaxPool"):
+        return window_border(reader, tuple(attribute(reader, "kernel_shape")))
+    rule = low.borders.get(reader.op_type)
+    return rule(reader, value, low.target) if rule else 0
 
 
 def image(low: Lowering, x: Integers, border: int = 0, lanes: tuple[int, ...] = (LANES,)) -> tuple[int, Image]:
@@ -81,8 +100,8 @@ def image(low: Lowering, x: Integers, border: int = 0, lanes: tuple[int, ...] = 
             return place.buffer, at
     sink = form(low, q, max(border, readers_border(low, q)))
     source = _source(low, q)
-    zero = zero_point(x)
-    constants = low.constant(np.ones(1, np.float32)), low.constant(np.array([zero, -128, 127], np.int32))
+    by = 0 if isinstance(source.layout, Image) else shift(q, x.zero.dtype)
+    constants = low.constant(np.ones(1, np.float32)), low.constant(moved(zero_point(x), by))
     node = q.producer() or low.readers(q)[0]
     low.call(Quantize(source.layout, sink), (source.buffer, *constants, buffer := low.define(q, sink)), node)
     return buffer, sink
@@ -108,7 +127,7 @@ def publish(low: Lowering, to: Rounded, node: Node) -> None:
     place = low.places[to.q][-1]
     assert isinstance(place.layout, Image)
     kernel = Dequantize(place.layout, sink := Spec(low.shape(to.q), to.dtype.name))
-    constants = low.constant(np.ones(1, np.float32)), low.constant(limits(to))
+    constants = low.constant(np.ones(1, np.float32)), low.constant(moved(0, shift(to.q, to.dtype)))
     low.call(kernel, (place.buffer, *constants, low.define(to.q, sink)), node)
 
 
@@ -163,12 +182,23 @@ def _dequantize(low: Lowering, node: Node, found: Integers) -> None:
     sink = Image(n, h, w, c, low.border(value)) if rank == 4 else Spec(low.shape(value), "float32")
     constants = (
         low.constant(found.scale.astype(np.float32).reshape(1)),
-        low.constant(np.array([zero_point(found), -128, 127], np.int32)),
+        low.constant(moved(zero_point(found), 0)),
     )
     low.call(Dequantize(source, sink), (buffer, *constants, low.define(value, sink)), node)
 
 
 # -- layers -----------------------------------------------------------------------------------------------------------
+
+
+def ungrouped(weights: np.ndarray, groups: int) -> np.ndarray:
+    """Return grouped weights `[co, ci / groups, kh, kw]` as those of one group, zero between groups."""
+    if groups == 1:
+        return weights
+    size = weights.shape[1]
+    around = [[(0, 0), (g * size, (groups - 1 - g) * size), (0, 0), (0, 0)] for g in range(groups)]
+    return np.concatenate(
+        [np.pad(block, zeros) for block, zeros in zip(np.split(weights, groups), around, strict=True)]
+    )
 
 
 @dataclass(frozen=True)
@@ -256,11 +286,8 @@ def _layer(
 
 
 def width(x: Integers) -> int:
-    """Return the bits that the int8 of `x` need, from the Clip that bounds them."""
-    node = x.q.producer()
-    low, high = -128, 127
-    if node is not None and node.op_type == "Clip" and (bounds := clip_bounds(node)) is not None:
-        low, high = (int(np.clip(bound + shift(x.zero.dtype), -128, 127)) for bound in bounds)
+    """Return the bits that the int8 of `x` need."""
+    low, high = (bound + shift(x.q, x.zero.dtype) for bound in extent(x.q, x.zero.dtype))
     return max(pixel_width(low, high), pixel_width(zero_point(x), zero_point(x)))
 
 
@@ -277,10 +304,10 @@ def _sum(low: Lowering, to: Rounded) -> Sum | None:
     if not any(isinstance(p.layout, Image) and p.layout.lanes == LANES for p in low.places.get(other.q, [])):
         return None
     buffer, source = image(low, other)
-    own, zero = np.asarray(to.scale), to.zero + shift(to.dtype)
+    own, zero = np.asarray(to.scale), to.zero + shift(to.q, to.dtype)
     pairs = ((other.scale.reshape(()), zero_point(other)), (own, zero))
     (a, a_zero), (b, b_zero) = pairs if first else pairs[::-1]
-    ratio = ratios(a, b, np.asarray(after.scale), a_zero, b_zero, after.zero + shift(after.dtype))
+    ratio = ratios(a, b, np.asarray(after.scale), a_zero, b_zero, after.zero + shift(after.q, after.dtype))
     return Sum(Addend(source, first), (buffer, low.constant(ratio), low.constant(limits(after))), after, node)
 
 
@@ -294,7 +321,7 @@ def add(low: Lowering, node: Node) -> bool:
         return False
     (left, left_image), (right, right_image) = image(low, a), image(low, b)
     sink = form(low, to.q, readers_border(low, to.q))
-    zeros = zero_point(a), zero_point(b), to.zero + shift(to.dtype)
+    zeros = zero_point(a), zero_point(b), to.zero + shift(to.q, to.dtype)
     ratio = ratios(a.scale.reshape(()), b.scale.reshape(()), np.asarray(to.scale), *zeros)
     constants = low.constant(ratio), low.constant(limits(to))
     kernel = Int8Add(left_image, right_image, sink)
@@ -343,7 +370,9 @@ def _look_up(low: Lowering, node: Node, x: Integers, to: Rounded, values: np.nda
     """Append the call for a table `to.dtype` `[256]` of the integers of `x`."""
     buffer, source = image(low, x)
     sink = form(low, to.q, readers_border(low, to.q))
-    entries = (values.astype(np.int32) + shift(to.dtype)).astype(np.int8)
+    first, limit = -128 - shift(x.q, x.zero.dtype), np.iinfo(x.zero.dtype)
+    reached = np.clip(np.arange(first, first + 256), limit.min, limit.max) - limit.min
+    entries = (values.astype(np.int32)[reached] + shift(to.q, to.dtype)).astype(np.int8)
     constants = low.constant(entries), low.constant(limits(to))
     low.call(Int8Table(source, sink), (buffer, *constants, store(low, to, sink, node)), node)
     publish(low, to, node)

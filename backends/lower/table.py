@@ -34,8 +34,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "LayerNormalization": (layer_norm,),
     "Pad": (quantized.move, move),
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"), (quantized.reshape, reshape)),
-    **dict.fromkeys((*ACTIVATIONS, *BINARY), (elementwise,)),
-    "Add": (quantized.add, elementwise),
+    **dict.fromkeys((*ACTIVATIONS, *BINARY), (quantized.function, elementwise)),
+    "Add": (quantized.add, quantized.function, elementwise),
+    "Mul": (quantized.multiply, quantized.function, elementwise),
     "QuantizeLinear": (quantized.quantize,),
     "DequantizeLinear": (quantized.dequantize,),
 }
