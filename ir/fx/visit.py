@@ -1,6 +1,7 @@
 """Running a module value by value."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +9,8 @@ from torch import Tensor, fx
 
 from galen.ir.samples import Batch
 
-Visit = Callable[[str, Tensor], Tensor]
+Visit = Callable[[str, Tensor, tuple[Any, ...]], Tensor]
+"""Name of a value, the value, and what the operator that computed it was given -> the value to go on with."""
 
 
 class Visitor(fx.Interpreter):
@@ -26,7 +28,7 @@ class Visitor(fx.Interpreter):
         result = super().run_node(n)
         name = n.meta.get("value")
         if name is not None and isinstance(result, Tensor) and n.op not in ("get_attr", "placeholder"):
-            return self._visit(name, result)
+            return self._visit(name, result, self.fetch_args_kwargs_from_env(n)[0])
         return result
 
 

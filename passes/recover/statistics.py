@@ -1,7 +1,7 @@
 """Channel statistics of the original, restored layer by layer in what is left of it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class Statistics:
         self._moments: dict[str, Moments] = {}
         layers = own_layers(reference)
 
-        def measure(name: str, value: "Tensor") -> "Tensor":
+        def measure(name: str, value: "Tensor", _inputs: tuple[Any, ...]) -> "Tensor":
             if name in layers:
                 self._moments[name] = _moments(value, layers[name])
             return value
@@ -71,7 +71,7 @@ class Statistics:
         module, layers = to_fx(candidate), own_layers(candidate)
         normalisations = {str(v.name): node for node in candidate.graph if (v := _normalised(node)) is not None}
 
-        def correct(name: str, value: "Tensor") -> "Tensor":
+        def correct(name: str, value: "Tensor", _inputs: tuple[Any, ...]) -> "Tensor":
             if name in normalisations:
                 _measure_anew(module, normalisations[name], value)
             elif name in layers and name in self._moments:
