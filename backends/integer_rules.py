@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from galen.backends.kernels.requantize import add, ratios, requantize, scales
+from galen.backends.kernels.requantize import Grid, add, requantize, scales, terms
 from galen.backends.qdq import Integers, Rounded, activation, integers
 from galen.ir import Node, Value
 from galen.ir.edit import const_value
@@ -125,8 +125,13 @@ def _sum_or_table(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
     if (operands := _both(node)) is None:
         return _tabled(node, to, get)
     a, b = operands
-    ratio = ratios(a.scale.reshape(()), b.scale.reshape(()), np.asarray(to.scale), int(a.zero), int(b.zero), to.zero)
-    return add(get(a.q), get(b.q), ratio, np.array([to.zero, to.low, to.high]))
+    term = terms(grid(a), grid(b), Grid(to.scale, to.zero))
+    return add(get(a.q), get(b.q), term, np.array([to.zero, to.low, to.high]))
+
+
+def grid(x: Integers, move: int = 0) -> Grid:
+    """Return the numbers that the integers of `x` stand for."""
+    return Grid(F32(x.scale.item()), int(x.zero.item()), move)
 
 
 def _product_or_table(node: Node, to: Rounded, get: Get) -> np.ndarray | None:

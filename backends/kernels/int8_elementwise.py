@@ -9,7 +9,7 @@ import numpy as np
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit
-from galen.backends.kernels.requantize import LIMITS, RATIOS, add, narrow, weighted
+from galen.backends.kernels.requantize import LIMITS, TERMS, Sum, add, narrow
 from galen.backends.target import Target
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ VECTOR = 16
 
 @dataclass(frozen=True)
 class Int8Add(Kernel):
-    """`y = clip(rint(fma(a, ra, fma(b, rb, offset))))`. Arguments: two images, ratios, limits, sum.
+    """`y = clip(rint(fma(a, ra, fma(b, rb, offset))))`. Arguments: two images, `TERMS`, limits, sum.
 
     An image of one pixel is added to all.
     """
@@ -33,41 +33,33 @@ class Int8Add(Kernel):
 
     @property
     def args(self) -> tuple[Spec, ...]:
-        """Images, ratios, limits, sum."""
-        return self.left.spec, self.right.spec, RATIOS, LIMITS, self.sink.spec
+        """Images, terms, limits, sum."""
+        return self.left.spec, self.right.spec, TERMS, LIMITS, self.sink.spec
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Add in numpy."""
-        left, right, ratio, limits = inputs
-        value = add(self.left.interior(left), self.right.interior(right), ratio, limits)
+        left, right, term, limits = inputs
+        value = add(self.left.interior(left), self.right.interior(right), term, limits)
         return [self.sink.place(value, limits[0])]
 
     def tir(self, target: Target) -> "PrimFunc":
         """Return a loop over pixels and vectors of channels."""
         with emit(self.args, target) as e:
-            left, right, ratio, limits, out = e.args
-            ra, rb, offset = (e.let(e.load(ratio, i)) for i in range(3))
-            bounds = [e.let(e.load(limits, i)) for i in range(3)]
+            left, right, term, limits, out = e.args
             sink, lanes = self.sink, 4 if e.arm else VECTOR
+            total = Sum(e, term, lanes)
+            bounds = [e.let(e.load(limits, i)) for i in range(3)]
             clear_border(e, sink, out, e.T.Cast("int8", bounds[0]))
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
                 at = (n, y, x, c * VECTOR)
                 pairs = zip(read(e, self.left, left, at), read(e, self.right, right, at), strict=True)
-                values = [weighted(e, a, b, (ra, rb, offset), lanes) for a, b in pairs]
-                e.store(
-                    out,
-                    narrow(e, values, lanes, (None, *bounds[1:])),
-                    n,
-                    y + sink.border,
-                    x + sink.border,
-                    c * VECTOR,
-                    lanes=VECTOR,
-                )
+                result = narrow(e, [total.of(a, b) for a, b in pairs], lanes, (total.back, *bounds[1:]))
+                e.store(out, result, n, y + sink.border, x + sink.border, c * VECTOR, lanes=VECTOR)
         return e.function
 
 
-PRODUCT = Spec((3,), "int32")
-"""Zero points of the factors, and a zero that the compiler does not know."""
+PRODUCT = Spec((4,), "int32")
+"""Zero points of the factors' int8, the graph's zero point of the product, and 0, which the compiler must not know."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +83,11 @@ class Int8Mul(Kernel):
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Multiply in numpy."""
-        left, right, (a_zero, b_zero, _), scale, (zero, low, high) = inputs
+        left, right, (a_zero, b_zero, y_zero, _), scale, (zero, low, high) = inputs
         a = self.left.interior(left).astype(np.int32) - a_zero
         value = (a * (self.right.interior(right).astype(np.int32) - b_zero)).astype(np.float32) * scale
-        return [self.sink.place(np.clip(np.rint(value + np.float32(zero)), low, high), zero)]
+        rounded = np.rint(value + np.float32(y_zero)) - y_zero + zero
+        return [self.sink.place(np.clip(rounded, low, high), zero)]
 
     def tir(self, target: Target) -> "PrimFunc":
         """Return a loop over pixels and vectors of channels."""
@@ -106,14 +99,14 @@ class Int8Mul(Kernel):
                 return e.T.broadcast(e.T.Cast("float32", value), lanes)
 
             bounds = [e.let(e.load(limits, i)) for i in range(3)]
-            a_zero, b_zero, nothing = (splat(e.let(e.load(zeros, i))) for i in range(3))
-            factor, zero = splat(e.let(e.load(scale, 0))), splat(bounds[0])
+            a_zero, b_zero, y_zero, nothing = (splat(e.let(e.load(zeros, i))) for i in range(4))
+            factor, back = splat(e.let(e.load(scale, 0))), e.let(bounds[0] - e.load(zeros, 2))
             clear_border(e, sink, out, e.T.Cast("int8", bounds[0]))
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
                 at = (n, y, x, c * VECTOR)
                 pairs = zip(read(e, self.left, left, at), read(e, self.right, right, at), strict=True)
-                values = [e.T.fma((a - a_zero) * (b - b_zero), factor, nothing) + zero for a, b in pairs]
-                result = narrow(e, values, lanes, (None, *bounds[1:]))
+                values = [e.T.fma((a - a_zero) * (b - b_zero), factor, nothing) + y_zero for a, b in pairs]
+                result = narrow(e, values, lanes, (back, *bounds[1:]))
                 e.store(out, result, n, y + sink.border, x + sink.border, c * VECTOR, lanes=VECTOR)
         return e.function
 

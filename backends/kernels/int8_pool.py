@@ -66,7 +66,8 @@ class Int8GlobalAverage(Kernel):
 class Int8AveragePool(Kernel):
     """Mean over windows: `y = rint((sum - taps * x_zero) * x_scale / count / y_scale + zero)`.
 
-    Arguments: image, offset int32 `[1]` (`taps * x_zero`), scales float32 `[2]`, counts float32 `[h, w]`, limits, sink.
+    Arguments: image, offset int32 `[1]` (`taps * x_zero`), scales float32 `[3]` (of x, of y, and
+    the graph's zero point of y), counts float32 `[h, w]`, limits, sink.
     """
 
     source: Image
@@ -79,14 +80,14 @@ class Int8AveragePool(Kernel):
     def args(self) -> tuple[Spec, ...]:
         """Image, offset, scales, counts, limits, sink."""
         counts = Spec((self.sink.h, self.sink.w), "float32")
-        return self.source.spec, Spec((1,), "int32"), Spec((2,), "float32"), counts, LIMITS, self.sink.spec
+        return self.source.spec, Spec((1,), "int32"), Spec((3,), "float32"), counts, LIMITS, self.sink.spec
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Sum, scale, round."""
         image, offset, scale, counts, (zero, low, high) = inputs
         acc = self.window.taps(self.source, self.sink, image).sum(axis=(3, 4), dtype=np.int32) - offset
         mean = acc.astype(np.float32) * scale[0] / counts[None, :, :, None]
-        value = np.rint(mean / scale[1] + np.float32(zero))
+        value = np.rint(mean / scale[1] + scale[2]) - scale[2] + zero
         return [self.sink.place(np.clip(value, low, high), zero)]
 
     def tir(self, target: Target) -> "PrimFunc":
@@ -96,8 +97,8 @@ class Int8AveragePool(Kernel):
             image, offset, scale, counts, limits, out = e.args
             lanes, bounds = _lanes(e), _limits(e, limits)
             start = e.let(e.T.int32(0) - e.load(offset, 0))
-            scales = [e.splat(e.let(e.load(scale, i)), lanes) for i in range(2)]
-            move = e.splat(e.T.Cast("float32", bounds[0]), lanes)
+            scales = [e.splat(e.let(e.load(scale, i)), lanes) for i in range(3)]
+            back = e.let(bounds[0] - e.T.Cast("int32", e.load(scale, 2)))
             clear_border(e, sink, out, e.T.Cast("int8", bounds[0]))
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
                 totals = _totals(e, start)
@@ -106,8 +107,8 @@ class Int8AveragePool(Kernel):
                     _accumulate(e, totals, e.load(image, *at, lanes=VECTOR))
                 count = e.splat(e.load(counts, y, x), lanes)
                 means = [e.T.Cast(f"float32x{lanes}", t.value) * scales[0] / count for t in totals]
-                values = [mean / scales[1] + move for mean in means]
-                result = narrow(e, values, lanes, (None, *bounds[1:]))
+                values = [mean / scales[1] + scales[2] for mean in means]
+                result = narrow(e, values, lanes, (back, *bounds[1:]))
                 e.store(out, result, n, y + sink.border, x + sink.border, c * VECTOR, lanes=VECTOR)
         return e.function
 

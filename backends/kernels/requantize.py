@@ -1,10 +1,13 @@
 """From int32 accumulators to int8: what QLinearConv and QLinearAdd of onnxruntime compute, to the bit.
 
-    requantize   y = clip(rint(fp32(acc) * s) + zero, low, high)                  s = fp32(fp32(x_scale * w_scale) / y_scale)
-    add          y = clip(rint(fma(a, ra, fma(b, rb, offset))), low, high)        ra = fp32(a_scale / y_scale), rb alike
+    requantize   y = clip(rint(fp32(acc) * s) + zero, low, high)
+                 s = fp32(fp32(x_scale * w_scale) / y_scale)
+    add          y = clip(rint(fma(a, ra, fma(b, rb, offset))), low, high)
+                 ra = fp32(a_scale / y_scale), rb = fp32(b_scale / y_scale)
                  offset = fp32(zero - fma(ra, a_zero, fp32(rb * b_zero)))
 
-`rint` rounds half to even; `fma` rounds once. Both orders matter: near ties every other one gives other integers.
+`rint` rounds half to even; `fma` rounds once. Both orders matter: near ties every other one gives other integers. For
+the same reason an addition is one of the graph's own integers, which may be uint8, not of the int8 that stand for them.
 """
 
 from collections.abc import Sequence
@@ -19,8 +22,8 @@ from galen.backends.kernels.simd import concat, intrinsic
 LIMITS = Spec((3,), "int32")
 """Zero point, lowest and highest value of an output."""
 
-RATIOS = Spec((3,), "float32")
-"""`ra`, `rb` and `offset` of an addition."""
+TERMS = Spec((6,), "float32")
+"""`ra`, `rb`, `offset` of an addition, and by how much the graph's `a`, `b` and `y` exceed their int8."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class Addend:
 
     @property
     def args(self) -> tuple[Spec, ...]:
-        """Image, ratios of the addition, limits of the sum."""
-        return self.image.spec, RATIOS, LIMITS
+        """Image, terms of the addition, limits of the sum."""
+        return self.image.spec, TERMS, LIMITS
 
 
 def scales(x_scale: np.ndarray, w_scale: np.ndarray, y_scale: np.ndarray) -> np.ndarray:
@@ -42,13 +45,20 @@ def scales(x_scale: np.ndarray, w_scale: np.ndarray, y_scale: np.ndarray) -> np.
     return np.asarray(product / np.float32(y_scale), np.float32)
 
 
-def ratios(
-    a_scale: np.ndarray, b_scale: np.ndarray, y_scale: np.ndarray, a_zero: int, b_zero: int, y_zero: int
-) -> np.ndarray:
-    """Return `RATIOS` of an addition."""
-    ra, rb = np.float32(a_scale) / np.float32(y_scale), np.float32(b_scale) / np.float32(y_scale)
-    inner = _fma(np.float32(a_zero), ra, rb * np.float32(b_zero))
-    return np.array([ra, rb, np.float32(y_zero) - inner], np.float32)
+@dataclass(frozen=True)
+class Grid:
+    """The integers of a tensor of the graph: `(q - zero) * scale`; an int8 that stands for `q` is `q - move`."""
+
+    scale: np.float32
+    zero: int
+    move: int = 0
+
+
+def terms(a: Grid, b: Grid, y: Grid) -> np.ndarray:
+    """Return `TERMS` of an addition."""
+    ra, rb = a.scale / y.scale, b.scale / y.scale
+    inner = _fma(np.float32(a.zero), ra, rb * np.float32(b.zero))
+    return np.array([ra, rb, np.float32(y.zero) - inner, a.move, b.move, y.move], np.float32)
 
 
 def requantize(acc: np.ndarray, scale: np.ndarray, limits: np.ndarray) -> np.ndarray:
@@ -58,10 +68,11 @@ def requantize(acc: np.ndarray, scale: np.ndarray, limits: np.ndarray) -> np.nda
     return np.asarray(np.clip(value, low - zero, high - zero) + zero).astype(np.int32)
 
 
-def add(a: np.ndarray, b: np.ndarray, ratio: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Return the sum of two 8-bit arrays as int32; `ratio` as in `RATIOS`."""
-    ra, rb, offset = ratio
-    value = np.rint(_fma(a.astype(np.float32), ra, _fma(b.astype(np.float32), rb, offset)))
+def add(a: np.ndarray, b: np.ndarray, term: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Return the sum of two int8 arrays as int32; `term` as in `TERMS`, `limits` of the int8."""
+    ra, rb, offset, *moves = term
+    left, right = (q.astype(np.float32) + move for q, move in zip((a, b), moves[:2], strict=True))
+    value = np.rint(_fma(left, ra, _fma(right, rb, offset))) - moves[2]
     return np.clip(value, limits[1], limits[2]).astype(np.int32)
 
 
@@ -79,7 +90,7 @@ class Requantizer:
         self.zero, self.low, self.high = self._limits(limits)
         self.final = self._limits(self.others[2]) if addend else (self.zero, self.low, self.high)
         if addend:
-            self.ratios = [e.let(e.load(self.others[1], i)) for i in range(3)]
+            self.sum = Sum(e, self.others[1], lanes)
 
     def _limits(self, buffer: Expr) -> tuple[Expr, Expr, Expr]:
         zero, low, high = (self.e.let(self.e.load(buffer, i)) for i in range(3))
@@ -97,7 +108,7 @@ class Requantizer:
         """
         at = [(i, v) for i, vectors in enumerate(sums) for v in range(len(vectors))]
         values = [self._value(sums[i][v], (*pixels[i], channel + v * self.lanes)) for i, v in at]
-        limits = (None, *self.final[1:]) if self.addend else self.final
+        limits = (self.sum.back, *self.final[1:]) if self.addend else self.final
         for first in range(0, len(at), 4):
             group = at[first : first + 4]
             packed = self.e.let(narrow(self.e, values[first : first + 4], self.lanes, limits))
@@ -122,24 +133,36 @@ class Requantizer:
         scaled = e.T.Cast(f"float32x{n}", acc) * e.load(self.scale, at[3], lanes=n)
         if self.addend is None:
             return scaled
-        zero, low, high = (e.T.Cast("float32", v) for v in (self.zero, self.low - self.zero, self.high - self.zero))
+        low, high = (e.T.Cast("float32", bound - self.zero) for bound in (self.low, self.high))
         limited = e.T.min(e.T.max(scaled, e.T.broadcast(low, n)), e.T.broadcast(high, n))
-        value = e.T.nearbyint(limited) + e.T.broadcast(zero, n)
+        value = e.T.nearbyint(limited) + e.T.broadcast(e.T.Cast("float32", self.zero), n)
         b = self.addend.image.border
         other = e.load(self.others[0], at[0], at[1] + b, at[2] + b, at[3], lanes=n)
         other = e.T.Cast(f"float32x{n}", e.T.Cast(f"int32x{n}", other))
-        left, right = (other, value) if self.addend.first else (value, other)
-        return weighted(e, left, right, self.ratios, n)
+        return self.sum.of(*((other, value) if self.addend.first else (value, other)))
 
 
-def weighted(e: Emitter, left: Expr, right: Expr, ratio: Sequence[Expr], lanes: int) -> Expr:
-    """Return `fma(left, ra, fma(right, rb, offset))`."""
-    ra, rb, offset = (e.T.broadcast(r, lanes) for r in ratio)
-    return e.T.fma(left, ra, e.T.fma(right, rb, offset))
+class Sum:
+    """Emits additions with the terms in `buffer`.
+
+    Attributes:
+        back: what takes the graph's result to its int8, int32.
+    """
+
+    def __init__(self, e: Emitter, buffer: Expr, lanes: int) -> None:
+        self.e = e
+        *values, move = (e.let(e.load(buffer, i)) for i in range(6))
+        self.ra, self.rb, self.offset, *self.moves = (e.T.broadcast(value, lanes) for value in values)
+        self.back = e.let(e.T.int32(0) - e.T.Cast("int32", move))
+
+    def of(self, left: Expr, right: Expr) -> Expr:
+        """Return the sum of two vectors of int8, given as fp32, before rounding."""
+        left, right = left + self.moves[0], right + self.moves[1]
+        return self.e.T.fma(left, self.ra, self.e.T.fma(right, self.rb, self.offset))
 
 
-def narrow(e: Emitter, values: Sequence[Expr], lanes: int, limits: tuple[Expr | None, Expr, Expr]) -> Expr:
-    """Return `clip(rint(value) + zero, low, high)` of all vectors as one of int8; `limits`: zero (None: 0), low, high.
+def narrow(e: Emitter, values: Sequence[Expr], lanes: int, limits: tuple[Expr, Expr, Expr]) -> Expr:
+    """Return `clip(rint(value) + zero, low, high)` of all vectors as one of int8; `limits`: zero, low, high.
 
     ARM saturates at every narrowing, so that clipping is two instructions per 16 values. Elsewhere values are limited
     before rounding, to bounds that are integers: the same as after, and nothing overflows.
@@ -147,20 +170,18 @@ def narrow(e: Emitter, values: Sequence[Expr], lanes: int, limits: tuple[Expr | 
     zero, low, high = limits
     if e.arm:
         return _narrow_arm(e, [intrinsic(e, "int32x4", "llvm.aarch64.neon.fcvtns", v) for v in values], zero, low, high)
-    move = e.T.int32(0) if zero is None else zero
-    bounds = [e.T.broadcast(e.T.Cast("float32", bound - move), lanes) for bound in (low, high)]
+    bounds = [e.T.broadcast(e.T.Cast("float32", bound - zero), lanes) for bound in (low, high)]
     limited = [e.T.min(e.T.max(value, bounds[0]), bounds[1]) for value in values]
-    rounded = [e.T.Cast(f"int32x{lanes}", e.T.nearbyint(v)) + e.T.broadcast(move, lanes) for v in limited]
+    rounded = [e.T.Cast(f"int32x{lanes}", e.T.nearbyint(v)) + e.T.broadcast(zero, lanes) for v in limited]
     return e.T.Cast(f"int8x{lanes * len(values)}", concat(e, rounded, lanes))
 
 
-def _narrow_arm(e: Emitter, values: Sequence[Expr], zero: Expr | None, low: Expr, high: Expr) -> Expr:
+def _narrow_arm(e: Emitter, values: Sequence[Expr], zero: Expr, low: Expr, high: Expr) -> Expr:
     shorts = [intrinsic(e, "int16x4", "llvm.aarch64.neon.sqxtn", value) for value in values]
     shorts += shorts[-1:] * (len(shorts) % 2)
     pairs = [concat(e, shorts[i : i + 2], 4) for i in range(0, len(shorts), 2)]
-    if zero is not None:
-        move = e.T.broadcast(e.T.Cast("int16", zero), 8)
-        pairs = [intrinsic(e, "int16x8", "llvm.aarch64.neon.sqadd", pair, move) for pair in pairs]
+    move = e.T.broadcast(e.T.Cast("int16", zero), 8)
+    pairs = [intrinsic(e, "int16x8", "llvm.aarch64.neon.sqadd", pair, move) for pair in pairs]
     octets = [intrinsic(e, "int8x8", "llvm.aarch64.neon.sqxtn", pair) for pair in pairs]
     bounds = [e.T.broadcast(e.T.Cast("int8", bound), 8 * len(octets)) for bound in (low, high)]
     clipped = e.T.min(e.T.max(concat(e, octets, 8), bounds[0]), bounds[1])

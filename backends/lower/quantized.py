@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from galen.backends.integer_rules import Layer, layer, mean_scale, multiplier, table
+from galen.backends.integer_rules import Layer, grid, layer, mean_scale, multiplier, table
 from galen.backends.integer_rules import dequantize as in_numpy
 from galen.backends.integer_rules import quantize as rounded_to
 from galen.backends.kernels.base import Image, Spec
@@ -20,7 +20,7 @@ from galen.backends.kernels.int8_layout import Dequantize, Quantize
 from galen.backends.kernels.int8_pool import Int8AveragePool, Int8GlobalAverage, Int8MaxPool
 from galen.backends.kernels.int8_table import Int8Table
 from galen.backends.kernels.layout import Move
-from galen.backends.kernels.requantize import Addend, ratios
+from galen.backends.kernels.requantize import Addend, Grid, terms
 from galen.backends.kernels.window import Window
 from galen.backends.lower.int8_choice import choose, pixel_width
 from galen.backends.lower.lowering import Lowering, Place
@@ -55,6 +55,11 @@ def extent(q: Value, dtype: np.dtype) -> tuple[int, int]:
 def limits(to: Rounded) -> np.ndarray:
     """Return zero point, low and high of the int8 that stand for `to`."""
     return np.array([to.zero, to.low, to.high], np.int32) + shift(to.q, to.dtype)
+
+
+def own_grid(to: Rounded) -> Grid:
+    """Return the numbers that the integers of `to` stand for."""
+    return Grid(to.scale, to.zero, -shift(to.q, to.dtype))
 
 
 def moved(zero: int, by: int) -> np.ndarray:
@@ -304,11 +309,9 @@ def _sum(low: Lowering, to: Rounded) -> Sum | None:
     if not any(isinstance(p.layout, Image) and p.layout.lanes == LANES for p in low.places.get(other.q, [])):
         return None
     buffer, source = image(low, other)
-    own, zero = np.asarray(to.scale), to.zero + shift(to.q, to.dtype)
-    pairs = ((other.scale.reshape(()), zero_point(other)), (own, zero))
-    (a, a_zero), (b, b_zero) = pairs if first else pairs[::-1]
-    ratio = ratios(a, b, np.asarray(after.scale), a_zero, b_zero, after.zero + shift(after.q, after.dtype))
-    return Sum(Addend(source, first), (buffer, low.constant(ratio), low.constant(limits(after))), after, node)
+    pair = grid(other, -shift(other.q, other.zero.dtype)), own_grid(to)
+    term = terms(*(pair if first else pair[::-1]), own_grid(after))
+    return Sum(Addend(source, first), (buffer, low.constant(term), low.constant(limits(after))), after, node)
 
 
 # -- everything else --------------------------------------------------------------------------------------------------
@@ -321,9 +324,8 @@ def add(low: Lowering, node: Node) -> bool:
         return False
     (left, left_image), (right, right_image) = image(low, a), image(low, b)
     sink = form(low, to.q, readers_border(low, to.q))
-    zeros = zero_point(a), zero_point(b), to.zero + shift(to.q, to.dtype)
-    ratio = ratios(a.scale.reshape(()), b.scale.reshape(()), np.asarray(to.scale), *zeros)
-    constants = low.constant(ratio), low.constant(limits(to))
+    grids = (grid(x, -shift(x.q, x.zero.dtype)) for x in (a, b))
+    constants = low.constant(terms(*grids, own_grid(to))), low.constant(limits(to))
     kernel = Int8Add(left_image, right_image, sink)
     low.call(kernel, (left, right, *constants, store(low, to, sink, node)), node)
     publish(low, to, node)
@@ -338,7 +340,7 @@ def multiply(low: Lowering, node: Node) -> bool:
     (left, left_image), (right, right_image) = image(low, a), image(low, b)
     sink = form(low, to.q, readers_border(low, to.q))
     constants = (
-        low.constant(np.array([zero_point(a), zero_point(b), 0], np.int32)),
+        low.constant(np.array([zero_point(a), zero_point(b), to.zero, 0], np.int32)),
         low.constant(np.array([multiplier(a, b, to)], np.float32)),
         low.constant(limits(to)),
     )
@@ -417,7 +419,7 @@ def _average_pool(low: Lowering, node: Node, x: Integers, to: Rounded) -> bool:
     counts = window.taps(inside, sink, counted).sum(axis=(0, 3, 4, 5), dtype=np.float32)
     constants = (
         low.constant(np.array([zero_point(x) * prod(taps)], np.int32)),
-        low.constant(np.array([x.scale.item(), to.scale], np.float32)),
+        low.constant(np.array([x.scale.item(), to.scale, to.zero], np.float32)),
         low.constant(counts),
         low.constant(limits(to)),
     )
