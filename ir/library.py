@@ -3,7 +3,9 @@
 import onnx_ir
 from onnx_ir.passes import PassBase
 from onnx_ir.passes.common import (
+    ClearMetadataAndDocStringPass,
     CommonSubexpressionEliminationPass,
+    DeduplicateInitializersPass,
     InlinePass,
     LiftConstantsToInitializersPass,
     NameFixPass,
@@ -15,7 +17,9 @@ from onnx_ir.passes.common import (
 )
 
 __all__ = [
+    "ClearMetadataAndDocStringPass",
     "CommonSubexpressionEliminationPass",
+    "DeduplicateInitializersPass",
     "InlinePass",
     "LiftConstantsToInitializersPass",
     "NameFixPass",

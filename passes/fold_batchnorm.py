@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galen.ir import Model, Node
+from galen.ir import Model, Node, Value
 from galen.ir.edit import (
     Names,
     all_nodes,
     attribute,
     bypass,
+    const_tensor,
     const_value,
     drop_unused,
     new_initializer,
@@ -44,9 +45,9 @@ class FoldBatchNorm(Pass, name="fold-batchnorm"):
 
 
 def _fold(norm: Node, names: Names) -> bool:
-    layer = _layer_before(norm)
+    layer = foldable(norm.inputs[0])
     affine = affine_of(norm)
-    if layer is None or affine is None:
+    if layer is None or affine is None or layer.graph is not norm.graph:
         return False
     scale_layer(layer, *affine, names)
     constants = norm.inputs[1:]
@@ -55,15 +56,24 @@ def _fold(norm: Node, names: Names) -> bool:
     return folded
 
 
-def _layer_before(norm: Node) -> Node | None:
-    """Return the linear layer that feeds `norm` and nothing else, with constant weights."""
-    source = norm.inputs[0]
+def foldable(source: Value | None) -> Node | None:
+    """Return the linear layer that computes `source`, if it has constant weights and just one reader."""
     layer = source.producer() if source is not None else None
-    if source is None or layer is None or layer.op_type not in LINEAR or layer.domain or layer.graph is not norm.graph:
+    if source is None or layer is None or layer.op_type not in LINEAR or layer.domain:
         return None
     alone = len(source.uses()) == 1 and not source.is_graph_output()
-    constant = all(const_value(value) is not None for value in layer.inputs[1:] if value is not None)
+    constant = all(const_tensor(value) is not None for value in layer.inputs[1:])
     return layer if alone and constant else None
+
+
+def out_channels(layer: Node) -> int:
+    """Return the number of output channels of a linear layer with constant weights."""
+    tensor = const_tensor(layer.inputs[1])
+    assert tensor is not None  # noqa: S101
+    dims = tensor.shape.numpy()
+    if layer.op_type == "Gemm":
+        return dims[0 if attribute(layer, "transB", 0) else 1]
+    return dims[0] if layer.op_type == "Conv" else dims[1] * int(attribute(layer, "group", 1))
 
 
 def affine_of(norm: Node) -> tuple[np.ndarray, np.ndarray] | None:

@@ -1,0 +1,62 @@
+"""Move a model to another version of the operator set."""
+
+from dataclasses import dataclass
+
+import onnx
+from onnx import version_converter
+
+from galen.ir import GalenError, Model, UsageError
+from galen.ir.clone import restore
+from galen.ir.execute import one_line
+from galen.ir.io import from_proto
+from galen.ir.shapes import infer, without_weights
+from galen.passes.base import Pass
+from galen.passes.inline_functions import InlineFunctions
+
+
+@dataclass(frozen=True)
+class ConvertOpset(Pass, name="convert-opset"):
+    """Convert the model to another version of the standard operators with ONNX's version converter.
+
+    Attributes:
+        version: the version to convert to.
+    """
+
+    version: int
+
+    tolerance = 1e-5
+
+    def __post_init__(self) -> None:
+        newest = onnx.defs.onnx_opset_version()
+        if not 7 <= self.version <= newest:
+            raise UsageError(f"{self.version} is not from 7 to {newest}", where="version")
+
+    def apply(self, model: Model, /) -> bool:
+        """Return whether the version was another."""
+        if model.opset_imports.get("") == self.version:
+            return False
+        InlineFunctions().apply(model)
+        infer(model)
+        try:
+            proto = version_converter.convert_version(without_weights(model), self.version)
+        except (RuntimeError, ValueError) as error:
+            raise GalenError(f"cannot be converted to opset {self.version}: {one_line(error)}") from error
+        converted = from_proto(proto)
+        _bring_weights(model, converted)
+        converted.metadata_props.update(model.metadata_props)
+        restore(model, converted)
+        return True
+
+
+def _bring_weights(model: Model, converted: Model) -> None:
+    """Turn the inputs that stood for weights into initializers again."""
+    kept = {value.name for value in model.graph.inputs}
+    inputs = list(converted.graph.inputs)
+    converted.graph.inputs.clear()
+    for value in inputs:
+        original = model.graph.initializers.get(str(value.name))
+        if original is None or value.name in kept:
+            converted.graph.inputs.append(value)
+        if original is not None and value.name not in converted.graph.initializers:
+            value.const_value = original.const_value
+            converted.graph.register_initializer(value)
