@@ -1,0 +1,70 @@
+"""Sensitivity heat map: layers down, parameters and their ratios across, KL divergence as colour."""
+
+import math
+from dataclasses import dataclass
+
+from galen.report.data import Run
+from galen.report.words import short_names
+
+CELL, ROW, LEFT, TOP, GAP = 24, 18, 190, 44, 22
+FLOOR = 1e-4  # divergences below this look the same
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One evaluation: `strength` from 0 to 100 on a logarithmic scale."""
+
+    x: int
+    y: int
+    strength: int
+    tip: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The chart in pixels; `heads` are the parameters with the x where their block begins."""
+
+    cells: tuple[Cell, ...]
+    rows: tuple[tuple[int, str], ...]
+    heads: tuple[tuple[int, str], ...]
+    highest: float
+    width: int
+    height: int
+    floor: float = FLOOR
+
+
+def heat(run: Run) -> Heat | None:
+    """Lay out the sensitivities of `run`, None when there are none."""
+    layers = [layer for layer in run.layers if layer.sensitivity]
+    if not layers:
+        return None
+    parameters = list(dict.fromkeys(name for layer in layers for name in layer.sensitivity))
+    longest = max(len(values) for layer in layers for values in layer.sensitivity.values())
+    starts = {name: LEFT + index * (longest * CELL + GAP) for index, name in enumerate(parameters)}
+    highest = max((v for layer in layers for values in layer.sensitivity.values() for v in values), default=0.0)
+    cells = tuple(
+        Cell(
+            x=starts[name] + column * CELL,
+            y=TOP + row * ROW,
+            strength=_strength(value, highest),
+            tip=(layer.name, f"{name.replace('_', ' ')} at ratio {column / 10:.1f}", f"KL {value:.3g}"),
+        )
+        for row, layer in enumerate(layers)
+        for name, values in layer.sensitivity.items()
+        for column, value in enumerate(values)
+    )
+    names = short_names([layer.name for layer in layers])
+    return Heat(
+        cells=cells,
+        rows=tuple((TOP + row * ROW, name) for row, name in enumerate(names)),
+        heads=tuple((start, name.replace("_", " ")) for name, start in starts.items()),
+        highest=highest,
+        width=LEFT + len(parameters) * (longest * CELL + GAP),
+        height=TOP + len(layers) * ROW + 8,
+    )
+
+
+def _strength(value: float, highest: float) -> int:
+    if value <= FLOOR or highest <= FLOOR:
+        return 0
+    return round(100 * math.log(value / FLOOR) / math.log(highest / FLOOR))
