@@ -15,8 +15,7 @@ from galen.ir.coupling import Coupling, Cut, Group, apply_cut, couple
 from galen.ir.edit import all_nodes
 from galen.passes import origin
 from galen.passes.base import Pass, bound
-from galen.passes.criteria import Aggregate, CriterionName, Evidence, score
-from galen.passes.criteria.evidence import Vector
+from galen.passes.criteria import Aggregate, CriterionName, Evidence, Normalise, Vector, comparable, score
 from galen.passes.policy import Policy
 from galen.passes.simplify import Simplify
 
@@ -32,6 +31,7 @@ class Prune(Pass, name="prune"):
         policy: channels kept by group name.
         criterion: what makes a channel important.
         aggregate: how the layers of a group agree on its channels.
+        normalise: how groups are made comparable for a global ranking.
         global: rank the channels of all groups together.
         round_to: channel counts are multiples of this where the group is at least as wide.
         min_channels: fewer are never left.
@@ -43,12 +43,14 @@ class Prune(Pass, name="prune"):
     policy: Policy | None = None
     criterion: CriterionName | None = None
     aggregate: Aggregate = "sum"
+    normalise: Normalise = "auto"
     global_: bool = False
     round_to: int = 1
     min_channels: int = 1
     exclude: tuple[str, ...] = ()
     ratios: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     data: Samples | None = bound("data")
+    train_data: Samples | None = bound("train_data")
     seed: int | None = bound("seed")
 
     def __post_init__(self) -> None:
@@ -78,8 +80,11 @@ class Prune(Pass, name="prune"):
         if self.policy is not None:
             origin.check(self.policy, model)
         criterion = self.criterion or (self.policy.criterion if self.policy is not None else "l1")
-        evidence = Evidence(model, coupling, self.data, self._seed())
-        scores = {group.name: score(evidence, group, criterion, self.aggregate) for group in coupling.groups}
+        evidence = Evidence(model, coupling, self.train_data or self.data, self._seed())
+        scores = {
+            group.name: comparable(score(evidence, group, criterion, self.aggregate), criterion, self.normalise)
+            for group in coupling.groups
+        }
         return select(coupling, scores, self.counts(coupling, scores))
 
     def counts(self, coupling: Coupling, scores: Mapping[str, Vector]) -> dict[str, int]:
@@ -108,23 +113,18 @@ class Prune(Pass, name="prune"):
         return int(np.clip(count, min(max(self.min_channels, step), group.size), group.size))
 
     def _global_counts(self, coupling: Coupling, scores: Mapping[str, Vector]) -> dict[str, int]:
-        """Remove the lowest scores of all groups together, each group's divided by its mean."""
+        """Remove the lowest scores of all groups together."""
         counts = {group.name: group.size for group in coupling.groups}
         free = [group for group in coupling.groups if self._share(group) > 0]
         if not free:
             return counts
         floor = {group.name: self._legal(group, 0) for group in free}
-        ranked = np.concatenate([np.sort(relative(scores[g.name]))[: g.size - floor[g.name]] for g in free])
+        ranked = np.concatenate([np.sort(scores[g.name])[: g.size - floor[g.name]] for g in free])
         owner = np.repeat(np.arange(len(free)), [g.size - floor[g.name] for g in free])
         goal = round((self.sparsity or 0) * sum(group.size for group in coupling.groups))
         for group in owner[np.argsort(ranked, kind="stable")[:goal]].tolist():
             counts[free[group].name] -= 1
         return {group.name: self._legal(group, counts[group.name]) for group in coupling.groups}
-
-
-def relative(scores: Vector) -> Vector:
-    """Return scores of mean 1, so that groups of any width and scale can be ranked together."""
-    return scores / max(float(scores.mean()), np.finfo(np.float64).tiny)
 
 
 def select(coupling: Coupling, scores: Mapping[str, Vector], counts: Mapping[str, int]) -> Cut:

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 
 from galen.ir.coupling import Group
-from galen.passes.criteria.evidence import Evidence, Vector
+from galen.passes.criteria.evidence import Array, Evidence, Vector
 
 
 def l1(evidence: Evidence, group: Group) -> list[Vector]:
@@ -14,10 +14,49 @@ def l1(evidence: Evidence, group: Group) -> list[Vector]:
 
 
 def l2(evidence: Evidence, group: Group) -> list[Vector]:
-    """Euclidean norm of a filter (He et al. 2018, section 3.2)."""
-    return [np.sqrt(np.square(rows).sum(axis=(1, 2), dtype=np.float64)) for rows in evidence.filters(group)]
+    """Euclidean norm of a filter (He et al. 2018a, section 3.2)."""
+    return [np.sqrt(_energy(rows)) for rows in evidence.filters(group)]
+
+
+def fpgm(evidence: Evidence, group: Group) -> list[Vector]:
+    """Sum of distances to all filters: small near their geometric median (He et al. 2019, equation 4)."""
+    return [_distances(rows.reshape(group.size, -1).astype(np.float64)) for rows in evidence.filters(group)]
+
+
+def lamp(evidence: Evidence, group: Group) -> list[Vector]:
+    """Squared norm over that of all filters that are no smaller (Lee et al. 2021, equation 3, for whole filters)."""
+    return [_share_of_survivors(_energy(rows)) for rows in evidence.filters(group)]
+
+
+def bn_scale(evidence: Evidence, group: Group) -> list[Vector]:
+    """Scale of the BatchNormalization behind a layer (Liu et al. 2017, section 3): before it is folded."""
+    votes = []
+    for member in group.members:
+        node, index = evidence.operands.get(member.value, (None, -1))
+        if node is not None and node.op_type == "BatchNormalization" and index == 1:
+            scale = np.abs(np.asarray(evidence.constant(member.value), np.float64))
+            votes.append(scale[member.index].sum(axis=1))
+    return votes
 
 
 def random(evidence: Evidence, group: Group) -> list[Vector]:
     """Uniform numbers: what a criterion must beat. They depend on the seed and the group's name only."""
     return [np.random.default_rng([evidence.seed, zlib.crc32(group.name.encode())]).random(group.size)]
+
+
+def _energy(rows: Array) -> Vector:
+    return np.square(rows).sum(axis=(1, 2), dtype=np.float64)
+
+
+def _distances(filters: Vector) -> Vector:
+    squares = np.square(filters).sum(axis=1)
+    gram = squares[:, None] + squares[None, :] - 2 * filters @ filters.T
+    return np.sqrt(np.maximum(gram, 0)).sum(axis=1)
+
+
+def _share_of_survivors(energy: Vector) -> Vector:
+    order = np.argsort(energy, kind="stable")
+    survivors = np.cumsum(energy[order][::-1])[::-1]
+    score = np.empty_like(energy)
+    score[order] = energy[order] / np.maximum(survivors, np.finfo(np.float64).tiny)
+    return score
