@@ -4,10 +4,14 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from galen.backends.folders import cache_folder
 from galen.backends.kernels.base import Kernel
 from galen.backends.target import Target
+
+if TYPE_CHECKING:
+    import tvm
 
 
 def objects(kernels: Iterable[Kernel], target: Target, cache: Path | None = None) -> dict[str, Path]:

@@ -157,5 +157,5 @@ class _Pixels:
         for start, lanes in pieces(min(self.block.stored - offset, of), of):
             at = self.channel + offset + start
             result = e.part(value, start, lanes, of)
-            result = emit_steps(e, self.conv.steps, e.args[3:-1], result, (n, y, x, at), lanes)
+            result = emit_steps(e, self.conv.steps, e.args[3:-1], result, (n, y, x, at), lanes=lanes)
             e.store(e.args[-1], result, n, y + sink.border, x + sink.border, at, lanes=lanes)

@@ -101,5 +101,5 @@ class DepthwiseConv(Kernel):
                 for p, total in enumerate(totals):
                     total.set(total.value + inputs[p * window.sx + kx * window.dx] * weight)
         for p, total in enumerate(totals):
-            value = emit_steps(e, self.steps, e.args[3:-1], total.value, (n, y, x + p, c), lanes)
+            value = emit_steps(e, self.steps, e.args[3:-1], total.value, (n, y, x + p, c), lanes=lanes)
             e.store(e.args[-1], value, n, y + self.sink.border, x + p + self.sink.border, c, lanes=lanes)

@@ -54,5 +54,5 @@ class Elementwise(Kernel):
     def _vector(self, e: Emitter, at: tuple[Expr, Expr, Expr, Expr], lanes: int) -> None:
         n, y, x, c = at
         value = read(e, self.source, e.args[0], at, lanes)
-        value = emit_steps(e, self.steps, e.args[1:-1], value, at, lanes)
+        value = emit_steps(e, self.steps, e.args[1:-1], value, at, lanes=lanes)
         e.store(e.args[-1], value, n, y + self.sink.border, x + self.sink.border, c, lanes=lanes)

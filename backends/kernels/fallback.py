@@ -32,7 +32,7 @@ class Fallback(Kernel):
     model: str
     inputs: tuple[Spec, ...]
     results: tuple[Spec, ...]
-    macs: int = 0  # type: ignore[assignment]
+    macs: int = 0
     node: str = field(default="", repr=False, compare=False)
     family: ClassVar[str] = "fallback"
 

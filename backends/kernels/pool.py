@@ -45,7 +45,8 @@ class Pool(Kernel):
         """Reduce over the taps of an image padded with what does not count."""
         wide = self.window.border((self.source.h, self.source.w), (self.sink.h, self.sink.w))
         pixels = self.source.interior(inputs[0]).astype(np.float64)
-        padded = Image(*pixels.shape, border=wide, lanes=1)
+        n, h, w, c = pixels.shape
+        padded = Image(n, h, w, c, border=wide, lanes=1)
         neutral = LOWEST if self.kind == "max" else 0
         place = padded.place(pixels, neutral).astype(np.float64)
         taps = self.window.taps(padded, self.sink, place)
@@ -92,7 +93,7 @@ class Pool(Kernel):
             taps = self.divisor or self.window.kh * self.window.kw
             scale = e.splat(1.0, 1) / count.value if counts else e.splat(1.0 / taps, 1)
             value = value * e.splat(scale, lanes)
-        value = emit_steps(e, self.steps, e.args[1:-1], value, at, lanes)
+        value = emit_steps(e, self.steps, e.args[1:-1], value, at, lanes=lanes)
         b = self.sink.border
         e.store(e.args[-1], value, n, y + b, x + b, c, lanes=lanes)
 
@@ -151,5 +152,5 @@ class GlobalAverage(Kernel):
                 total.set(total.value + e.load(e.args[0], *pixel, start + c, lanes=lanes))
         for total, (c, lanes) in zip(totals, vectors, strict=True):
             value = total.value * e.splat(1.0 / (source.h * source.w), lanes)
-            value = emit_steps(e, self.steps, e.args[1:-1], value, (n, 0, 0, start + c), lanes)
+            value = emit_steps(e, self.steps, e.args[1:-1], value, (n, 0, 0, start + c), lanes=lanes)
             e.store(e.args[-1], value, n, b, b, start + c, lanes=lanes)

@@ -91,5 +91,5 @@ class Product(Kernel):
             step(self.k // VECTOR * VECTOR, self.k % VECTOR)
         for row, offset, register in tile:
             place = (0, 0, b * self.m + first + row, column + offset)
-            value = emit_steps(e, self.steps, others, register.value, place, tile.lanes)
+            value = emit_steps(e, self.steps, others, register.value, place, lanes=tile.lanes)
             e.store(out, value, b, first + row, column + offset, lanes=tile.lanes)

@@ -8,7 +8,7 @@ import numpy as np
 
 from galen.backends.kernels.base import Kernel, Spec
 from galen.backends.kernels.emit import Emitter, Expr, Register, emit, pieces
-from galen.backends.kernels.functions import exp
+from galen.backends.kernels.functions import Vectors
 from galen.backends.target import Target
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Softmax(Kernel):
                 top = e.let(_reduce(e, self.columns, e.T.max, lambda c, n: e.load(source, row, c, lanes=n)))
 
                 def power(c: Expr, lanes: int) -> Expr:
-                    value = e.let(exp(e, e.load(source, row, c, lanes=lanes) - e.splat(top, lanes), lanes))
+                    value = e.let(Vectors(e, lanes).exp(e.load(source, row, c, lanes=lanes) - e.splat(top, lanes)))
                     e.store(sink, value, row, c, lanes=lanes)
                     return value
 

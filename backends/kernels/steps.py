@@ -8,13 +8,13 @@ axes of extent 1 broadcast.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.emit import Emitter, Expr
-from galen.backends.kernels.functions import FUNCTIONS
+from galen.backends.kernels.functions import FUNCTIONS, Arithmetic, Arrays, Number, Vectors
 
 
 class Step(Protocol):
@@ -45,11 +45,11 @@ class Activation:
 
     def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:  # noqa: ARG002
         """Return the function of the vector `value`."""
-        return FUNCTIONS[self.name].emit(e, value, lanes, self.alpha, self.beta)
+        return FUNCTIONS[self.name](Vectors(e, lanes), value, self.alpha, self.beta)
 
     def apply(self, value: np.ndarray, operand: np.ndarray | None) -> np.ndarray:  # noqa: ARG002
         """Return the function of every element."""
-        return FUNCTIONS[self.name].numpy(value, self.alpha, self.beta).astype(np.float32)
+        return np.asarray(FUNCTIONS[self.name](Arrays(), value, self.alpha, self.beta), np.float32)
 
 
 BinaryName = Literal["add", "sub", "rsub", "mul", "div", "rdiv", "max", "min", "prelu"]
@@ -64,31 +64,24 @@ class Binary:
 
     def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:
         """Return the vector result."""
-        left, right = (operand, value) if self.name in ("rsub", "rdiv") else (value, operand)
-        return {
-            "add": lambda: left + right,
-            "sub": lambda: left - right,
-            "mul": lambda: left * right,
-            "div": lambda: left / right,
-            "max": lambda: e.T.max(left, right),
-            "min": lambda: e.T.min(left, right),
-            "prelu": lambda: e.T.Select(left < e.splat(0.0, lanes), left * right, left),
-        }[self.name.removeprefix("r")]()
+        return self._combine(Vectors(e, lanes), value, operand)
 
     def apply(self, value: np.ndarray, operand: np.ndarray | None) -> np.ndarray:
         """Return the result in numpy."""
-        left, right = (operand, value) if self.name in ("rsub", "rdiv") else (value, operand)
-        functions: dict[str, Any] = {
-            "add": np.add,
-            "sub": np.subtract,
-            "mul": np.multiply,
-            "div": np.divide,
-            "max": np.maximum,
-            "min": np.minimum,
-            "prelu": lambda x, slope: np.where(x < 0, x * slope, x),
-        }
-        function = functions[self.name.removeprefix("r")]
-        return np.asarray(function(left, right), np.float32)
+        return np.asarray(self._combine(Arrays(), value, operand), np.float32)
+
+    def _combine(self, m: Arithmetic, value: Number, operand: Number) -> Number:
+        return {
+            "add": lambda: value + operand,
+            "sub": lambda: value - operand,
+            "rsub": lambda: operand - value,
+            "mul": lambda: value * operand,
+            "div": lambda: value / operand,
+            "rdiv": lambda: operand / value,
+            "max": lambda: m.maximum(value, operand),
+            "min": lambda: m.minimum(value, operand),
+            "prelu": lambda: m.where(value < 0.0, value * operand, value),
+        }[self.name]()
 
 
 def operands(steps: Sequence[Step]) -> tuple[Spec, ...]:
@@ -97,7 +90,7 @@ def operands(steps: Sequence[Step]) -> tuple[Spec, ...]:
 
 
 def emit_steps(
-    e: Emitter, steps: Sequence[Step], buffers: Sequence[Expr], value: Expr, at: tuple[Expr, ...], lanes: int
+    e: Emitter, steps: Sequence[Step], buffers: Sequence[Expr], value: Expr, at: tuple[Expr, ...], *, lanes: int
 ) -> Expr:
     """Return `value` after all steps; `buffers` are their operands and `at` is the pixel `(n, y, x, c)`."""
     remaining = iter(buffers)

@@ -6,6 +6,7 @@ Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016), sect
 
 from fractions import Fraction
 from functools import cache
+from math import prod
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     at, g, bt = (np.zeros(shape, object) for shape in ((m, size), (size, r), (size, size)))
     for j, p in enumerate(points):
         others = [q for q in points if q != p]
-        scale = np.prod([p - q for q in others])
+        scale = prod((p - q for q in others), start=Fraction(1))
         at[:, j] = [p**i for i in range(m)]
         g[j] = [p**k / scale for k in range(r)]
         bt[j, :-1] = _polynomial(others)

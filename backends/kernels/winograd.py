@@ -119,7 +119,8 @@ class WinogradConv(Kernel):
         ]
         whole = np.concatenate(parts, axis=-1)[..., : self.sink.c].astype(np.float64)
         back = np.linalg.pinv(matrices(self.m, TAPS)[1])
-        return np.einsum("ki,lj,ijco->klco", back, back, whole.reshape(self._points, self._points, ci, self.sink.c))
+        points_first = whole.reshape(self._points, self._points, ci, self.sink.c)
+        return np.asarray(np.einsum("ki,lj,ijco->klco", back, back, points_first))
 
     def tir(self, target: Target) -> "PrimFunc":
         """Return the three stages over bands of tiles; the last band may be narrower."""
@@ -227,7 +228,7 @@ class _Band:
         e, sink, (y, x) = self.e, self.conv.sink, pixel
         inside = (True if sink.h % self.conv.m == 0 else y < sink.h, True if sink.w % self.conv.m == 0 else x < sink.w)
         with e.when(*inside):
-            result = emit_steps(e, self.conv.steps, e.args[3:-1], value, (self.n, y, x, channel), lanes)
+            result = emit_steps(e, self.conv.steps, e.args[3:-1], value, (self.n, y, x, channel), lanes=lanes)
             e.store(e.args[-1], result, self.n, y + sink.border, x + sink.border, channel, lanes=lanes)
 
 

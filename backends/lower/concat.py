@@ -42,15 +42,15 @@ def split(low: Lowering, node: Node) -> bool:
     axis = attribute(node, "axis", 0) % len(low.shape(source))
     start = 0
     for output in node.outputs:
-        cut(low, node, output, axis, start, 1)
+        cut(low, node, output, axis, start)
         start += low.shape(output)[axis]
     return True
 
 
-def cut(low: Lowering, node: Node, output: Value, axis: int, start: int, step: int) -> None:
-    """Define `output` as `node`'s first input from `start` on along `axis`, in steps of `step`."""
+def cut(low: Lowering, node: Node, output: Value, axis: int, start: int) -> None:
+    """Define `output` as `node`'s first input from `start` on along `axis`."""
     source, spec = node.inputs[0], low.spec(output)
-    if low.is_image(source) and axis == 1 and len(spec.shape) in (3, 4) and step == 1:
+    if low.is_image(source) and axis == 1 and len(spec.shape) in (3, 4):
         place = low.image(source)
         n, c, h, w = image_axes(spec.shape)
         sink = Image(n, h, w, c, low.border(output), dtype=spec.dtype)
@@ -61,6 +61,6 @@ def cut(low: Lowering, node: Node, output: Value, axis: int, start: int, step: i
     outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
     whole = Image(1, outer, shape[axis], inner, lanes=1, dtype=spec.dtype)
     part = Image(1, outer, spec.shape[axis], inner, lanes=1, dtype=spec.dtype)
-    kernel = Move(whole, part, (outer, part.w, inner), (0, start, 0), (1, step))
+    kernel = Move(whole, part, (outer, part.w, inner), (0, start, 0))
     read = low.view(low.dense(source), whole.spec.shape)
     low.call(kernel, (read, low.view(low.define(output, spec), part.spec.shape)), node)

@@ -44,10 +44,10 @@ def problem_of(node: Node) -> Problem | None:
     if weights is None or source is None or sink is None or len(weights) not in (3, 4):
         return None
     window = window_of(node, weights[2:])
-    (n, inputs, *source_pixels), (_, outputs, *sink_pixels) = image_axes(source), image_axes(sink)
+    (n, inputs, h, w), (_, outputs, oh, ow) = image_axes(source), image_axes(sink)
     depthwise = attribute(node, "group", 1) == inputs == outputs
     groups = inputs if depthwise else 1
-    return Problem(n, tuple(source_pixels), tuple(sink_pixels), inputs, outputs, window, groups)
+    return Problem(n, (h, w), (oh, ow), inputs, outputs, window, groups)
 
 
 def ungrouped(weights: np.ndarray, problem: Problem, groups: int) -> np.ndarray:

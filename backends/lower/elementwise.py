@@ -5,7 +5,7 @@ import numpy as np
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.elementwise import Elementwise
 from galen.backends.lower.axes import image_axes, rows_of
-from galen.backends.lower.fuse import BINARY, epilogue, operand, step_of
+from galen.backends.lower.fuse import BINARY, epilogue, step_of
 from galen.backends.lower.lowering import Layout, Lowering
 from galen.ir import Node, Value
 
@@ -27,7 +27,6 @@ def elementwise(low: Lowering, node: Node) -> bool:
     steps, operands = (first[0], *after.steps), (*first[1], *after.operands)
     if isinstance(layout, Image):
         source = low.image(value)
-        assert isinstance(source.layout, Image)
         sink = Image(layout.n, layout.h, layout.w, layout.c, low.border(after.value))
         kernel = Elementwise(source.layout, sink, steps)
         low.call(kernel, (source.buffer, *operands, low.define(after.value, sink)), node)

@@ -4,10 +4,9 @@ import base64
 
 import numpy as np
 
-from galen.backends.kernels.base import Spec
 from galen.backends.kernels.fallback import Fallback
 from galen.backends.lower.lowering import Lowering
-from galen.ir import GalenError, Node, Value
+from galen.ir import GalenError, Node
 from galen.ir.edit import const_value
 from galen.ir.isolate import single_node_model
 
@@ -19,7 +18,7 @@ PARAMETERS: dict[str, int] = {
     ),
     **dict.fromkeys(("ConstantOfShape", "Range"), 0),
 }
-"""Operator -> first of the inputs that say what to do (axes, pads, shapes): constants there become part of the kernel."""
+"""Operator -> first input that says what to do (axes, pads, shapes): constants from there on are part of the kernel."""
 
 
 def fallback(low: Lowering, node: Node) -> None:

@@ -1,5 +1,6 @@
 """Which element-wise operators follow a value and can be computed while it is in registers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +113,6 @@ def operand(low: Lowering, value: Value, shape: tuple[int, ...], layout: Layout)
     if len(low.shape(value)) != len(shape):
         return None
     place = low.image(value)
-    assert isinstance(place.layout, Image)
     return place.buffer, place.layout
 
 
@@ -155,22 +155,22 @@ def _gelu(node: Node) -> Activation:
     return Activation("gelu-tanh" if attribute(node, "approximate", "none") == "tanh" else "gelu")
 
 
-ACTIVATIONS = {
-    "Relu": lambda node: Activation("relu"),
+ACTIVATIONS: dict[str, Callable[[Node], Activation | None]] = {
+    "Relu": lambda _: Activation("relu"),
     "Clip": _clip,
     "LeakyRelu": lambda node: Activation("leaky-relu", attribute(node, "alpha", 0.01)),
     "Elu": lambda node: Activation("elu", attribute(node, "alpha", 1.0)),
     "HardSigmoid": lambda node: Activation("hard-sigmoid", attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)),
-    "HardSwish": lambda node: Activation("hard-swish"),
-    "Sigmoid": lambda node: Activation("sigmoid"),
-    "Swish": lambda node: Activation("silu"),
-    "Tanh": lambda node: Activation("tanh"),
-    "Erf": lambda node: Activation("erf"),
+    "HardSwish": lambda _: Activation("hard-swish"),
+    "Sigmoid": lambda _: Activation("sigmoid"),
+    "Swish": lambda _: Activation("silu"),
+    "Tanh": lambda _: Activation("tanh"),
+    "Erf": lambda _: Activation("erf"),
     "Gelu": _gelu,
-    "Exp": lambda node: Activation("exp"),
-    "Sqrt": lambda node: Activation("sqrt"),
-    "Abs": lambda node: Activation("abs"),
-    "Neg": lambda node: Activation("affine", -1.0, 0.0),
+    "Exp": lambda _: Activation("exp"),
+    "Sqrt": lambda _: Activation("sqrt"),
+    "Abs": lambda _: Activation("abs"),
+    "Neg": lambda _: Activation("affine", -1.0, 0.0),
     "Pow": _power,
-    "Reciprocal": lambda node: Activation("reciprocal"),
+    "Reciprocal": lambda _: Activation("reciprocal"),
 }

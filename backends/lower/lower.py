@@ -1,6 +1,5 @@
 """Visit the nodes of a prepared model, each with the rules of its operator."""
 
-from galen.backends.kernels.base import Spec
 from galen.backends.lower.fallback import fallback
 from galen.backends.lower.lowering import Lowering
 from galen.backends.lower.prepare import prepare
@@ -25,7 +24,7 @@ def lower(model: Model, target: Target, shapes: Shapes | None = None) -> Program
     """
     low = Lowering(prepare(model, shapes), target, BORDERS)
     for value in low.fed():
-        low.define(value, Spec(low.shape(value), value.dtype.numpy().name))
+        low.define(value, low.spec(value))
     for node in schedule(low.model.graph):
         if node not in low.absorbed:
             _lower_node(low, node)

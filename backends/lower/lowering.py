@@ -27,6 +27,13 @@ class Place:
     layout: Layout
 
 
+@dataclass(frozen=True)
+class ImagePlace(Place):
+    """A buffer that holds a value as an image."""
+
+    layout: Image
+
+
 @dataclass
 class Lowering:
     """A network on its way to a `Program`. See the package's docstring for how rules use it."""
@@ -83,7 +90,8 @@ class Lowering:
 
     def alias(self, value: Value, buffer: int, layout: Layout) -> None:
         """Say that `value` is in a buffer that exists already."""
-        self.places.setdefault(value, []).append(Place(buffer, layout))
+        place = ImagePlace(buffer, layout) if isinstance(layout, Image) else Place(buffer, layout)
+        self.places.setdefault(value, []).append(place)
 
     def defer(self, value: Value, make: Callable[[], None]) -> None:
         """Let `make` define `value` when it is asked for."""
@@ -106,10 +114,10 @@ class Lowering:
             raise GalenError("its shape is not known", where=f"value {value.name if value else None}")
         return shape
 
-    def spec(self, value: Value) -> Spec:
+    def spec(self, value: Value | None) -> Spec:
         """Return shape and type of `value` as a dense buffer, or raise GalenError."""
-        if value.dtype is None:
-            raise GalenError("its type is not known", where=f"value {value.name}")
+        if value is None or value.dtype is None:
+            raise GalenError("its type is not known", where=f"value {value.name if value else None}")
         return Spec(self.shape(value), value.dtype.numpy().name)
 
     def readers(self, value: Value) -> list[Node]:
@@ -121,62 +129,62 @@ class Lowering:
         rules = ((self.borders.get(node.op_type), node) for node in self.readers(value))
         return max((rule(node, value, self.target) for rule, node in rules if rule), default=0)
 
-    def is_image(self, value: Value) -> bool:
+    def is_image(self, value: Value | None) -> bool:
         """Return whether `value` has been written as an image."""
-        self._make(value)
-        return any(isinstance(place.layout, Image) for place in self.places.get(value, []))
+        value = self._made(value)
+        return any(isinstance(place, ImagePlace) for place in self.places.get(value, []))
 
-    def image(self, value: Value, border: int = 0) -> Place:
+    def image(self, value: Value | None, border: int = 0) -> ImagePlace:
         """Return `value` `[n, c, h, w]` as an image with a border of at least `border`, converting it if need be."""
-        self._make(value)
-        images = [p for p in self.places[value] if isinstance(p.layout, Image)]
+        value = self._made(value)
+        images = [place for place in self.places[value] if isinstance(place, ImagePlace)]
         for place in images:
-            if isinstance(place.layout, Image) and place.layout.border >= border:
+            if place.layout.border >= border:
                 return place
         n, c, h, w = image_axes(self.shape(value))
-        dtype = value.dtype.numpy().name if value.dtype is not None else "float32"
-        wanted = Image(n, h, w, c, max(border, self.border(value)), dtype=dtype)
-        if images and isinstance(images[0].layout, Image):
+        wanted = Image(n, h, w, c, max(border, self.border(value)), dtype=self.spec(value).dtype)
+        if images:
             copy = Move(images[0].layout, wanted, (h, w, c))
-            self._convert(value, copy, images[0].buffer, wanted)
+            buffer = self._convert(value, copy, images[0].buffer, wanted)
         else:
-            self._convert(value, ToImage(wanted), self.view(self.dense(value), (n, c, h, w)), wanted)
-        return self.places[value][-1]
+            buffer = self._convert(value, ToImage(wanted), self.view(self.dense(value), (n, c, h, w)), wanted)
+        return ImagePlace(buffer, wanted)
 
-    def dense(self, value: Value) -> int:
+    def dense(self, value: Value | None) -> int:
         """Return the buffer that holds `value` in ONNX's axis order, converting it if need be."""
-        self._make(value)
+        value = self._made(value)
+        images = []
         for place in self.places[value]:
-            if isinstance(place.layout, Spec):
+            if not isinstance(place, ImagePlace):
                 return place.buffer
-        (place, *_) = self.places[value]
-        assert isinstance(place.layout, Image)
-        spec = Spec(self.shape(value), place.layout.dtype)
-        if contiguous(place.layout):
-            self.alias(value, self.view(place.buffer, spec.shape), spec)
-        else:
-            kernel = FromImage(place.layout)
-            out = self.view(self.define(value, spec), kernel.args[1].shape)
-            self.call(kernel, (place.buffer, out), self._owner(value))
-        return next(p.buffer for p in self.places[value] if isinstance(p.layout, Spec))
+            images.append(place)
+        image, spec = images[0], Spec(self.shape(value), images[0].layout.dtype)
+        if contiguous(image.layout):
+            buffer = self.view(image.buffer, spec.shape)
+            self.alias(value, buffer, spec)
+            return buffer
+        return self._convert(value, FromImage(image.layout), image.buffer, spec)
 
-    def _convert(self, value: Value, kernel: Kernel, source: int, layout: Layout) -> None:
-        self.call(kernel, (source, self.define(value, layout)), self._owner(value))
+    def _convert(self, value: Value, kernel: Kernel, source: int, layout: Layout) -> int:
+        """Define `value` in another layout and return its buffer."""
+        buffer = self.define(value, layout)
+        owner = value.producer() or self.readers(value)[0]
+        self.call(kernel, (source, self.view(buffer, kernel.args[-1].shape)), owner)
+        return buffer
 
-    def _owner(self, value: Value) -> Node:
-        """Return the node on whose behalf `value` is converted."""
-        return value.producer() or self.readers(value)[0]
-
-    def _make(self, value: Value) -> None:
-        """See to it that `value` has a place."""
+    def _made(self, value: Value | None) -> Value:
+        """Return `value`, having seen to it that it has a place."""
+        if value is None:
+            raise GalenError("an input that the operator needs is missing")
         if value in self.places:
-            return
+            return value
         if value in self.deferred:
             self.deferred.pop(value)()
         elif (array := const_value(value)) is not None:
             self.alias(value, self.constant(array), Spec(array.shape, array.dtype.name))
         else:
             raise GalenError("is read before it is computed", where=f"value {value.name}")
+        return value
 
     # -- the result ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from galen.backends.lower.lowering import Lowering
 from galen.backends.lower.windows import window_of
 from galen.ir import Node
 from galen.ir.edit import attribute
-from galen.ir.shapes import static_shape
 
 
 def pool(low: Lowering, node: Node) -> bool:
@@ -24,7 +23,6 @@ def pool(low: Lowering, node: Node) -> bool:
         return global_average(low, node)
     divisor = kernel[0] * kernel[-1] if attribute(node, "count_include_pad", 0) and len(kernel) == 2 else 0
     source = low.image(node.inputs[0])
-    assert isinstance(source.layout, Image)
     n, c, h, w = image_axes(low.shape(node.outputs[0]))
     after = epilogue(low, node.outputs[0], Image(n, h, w, c))
     sink = Image(n, h, w, c, low.border(after.value))
@@ -36,7 +34,6 @@ def pool(low: Lowering, node: Node) -> bool:
 def global_average(low: Lowering, node: Node) -> bool:
     """Lower GlobalAveragePool, and what amounts to it."""
     source = low.image(node.inputs[0])
-    assert isinstance(source.layout, Image)
     n, c, h, w = image_axes(low.shape(node.outputs[0]))
     after = epilogue(low, node.outputs[0], Image(n, h, w, c))
     sink = Image(n, h, w, c, low.border(after.value))
@@ -46,8 +43,6 @@ def global_average(low: Lowering, node: Node) -> bool:
 
 
 def _is_global(low: Lowering, node: Node, window: Window) -> bool:
-    shape = static_shape(node.inputs[0])
-    assert shape is not None
-    _, _, h, w = image_axes(shape)
+    _, _, h, w = image_axes(low.shape(node.inputs[0]))
     whole = (window.kh, window.kw, window.top, window.left) == (h, w, 0, 0)
     return whole and image_axes(low.shape(node.outputs[0]))[2:] == (1, 1)

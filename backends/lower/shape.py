@@ -44,7 +44,6 @@ def move(low: Lowering, node: Node) -> bool:
         return False
     low.absorb(*nodes[1:])
     image = low.image(source)
-    assert isinstance(image.layout, Image)
     (_, c0, y0, x0), (_, oc, oy, ox), (_, ec, eh, ew) = map(image_axes, (starts, pads, extent))
     n, c, h, w = image_axes(low.shape(output))
     sink = Image(n, h, w, c, low.border(output), dtype=image.layout.dtype)

@@ -2,7 +2,7 @@
 
 from galen.backends.kernels.window import Window
 from galen.backends.lower.axes import image_axes
-from galen.ir import Node
+from galen.ir import GalenError, Node
 from galen.ir.edit import attribute
 from galen.ir.shapes import static_shape
 
@@ -13,9 +13,9 @@ def window_of(node: Node, kernel: tuple[int, ...]) -> Window:
     strides = tuple(attribute(node, "strides", [1] * rank))
     dilations = tuple(attribute(node, "dilations", [1] * rank))
     pads = _pads(node, kernel, strides, dilations)
-    lead = (1,) * (2 - rank)
-    (kh, kw), (sy, sx), (dy, dx) = (*lead, *kernel), (*lead, *strides), (*lead, *dilations)
-    top, left = (*(0,) * (2 - rank), *pads)
+    if rank == 1:
+        return Window(1, kernel[0], 1, strides[0], 1, dilations[0], 0, pads[0])
+    (kh, kw), (sy, sx), (dy, dx), (top, left) = kernel, strides, dilations, pads
     return Window(kh, kw, sy, sx, dy, dx, top, left)
 
 
@@ -27,7 +27,8 @@ def _pads(node: Node, kernel: tuple[int, ...], strides: tuple[int, ...], dilatio
     if mode == "VALID":
         return (0,) * len(kernel)
     source, sink = static_shape(node.inputs[0]), static_shape(node.outputs[0])
-    assert source is not None and sink is not None
+    if source is None or sink is None:
+        raise GalenError("its shape is not known", where=f"node {node.name}")
     before = []
     for k, s, d, size, out in zip(kernel, strides, dilations, source[2:], sink[2:], strict=True):
         total = max((out - 1) * s + (k - 1) * d + 1 - size, 0)
