@@ -16,6 +16,7 @@ from galen.agents.searcher import Outcome
 from galen.agents.sensitivity import RATIOS, REFERENCE_BITS
 from galen.agents.walk import ACTIVATION, SPARSITY, WEIGHT, Walk
 from galen.passes.policy import FP32, INT8, Bits, Keep, Policy
+from galen.passes.space import GroupRange
 
 GRID = 2000
 """Steps that the budget is divided into for dynamic programming."""
@@ -114,20 +115,31 @@ def allocate(problem: Problem, budget_ms: float) -> Policy:
 
 
 def _options(problem: Problem) -> list[list[tuple[Policy, float]]]:
-    """Return, per group and per layer, policies that change only that and the KL divergence of each."""
-    space, sensitivity = problem.space, problem.sensitivity
+    """Return classes of policies, each with its KL divergence: one class per layer, one per further group.
+
+    What a layer's first group keeps and how wide the layer is are one choice, because their savings multiply.
+    """
+    walk = Walk.of(problem.space, (SPARSITY, ACTIVATION, WEIGHT))
     found = []
-    for group in space.groups:
-        curve = sensitivity.sparsity.get(group.name, tuple(RATIOS))
-        rows = [
-            (Policy(groups={group.name: Keep(count, group.size)}), _at(curve, 1 - count / group.size))
-            for count in group.counts
+    for step in walk.steps:
+        cuts = [_cuts(problem, group) for group in step.groups] or [[(Policy(), 0.0)]]
+        widths = [
+            (Policy(layers={step.layer.name: bits}), _width_loss(problem, step.layer.name, bits))
+            for bits in step.layer.widths
         ]
-        found.append([(space.legal(policy), loss) for policy, loss in rows])
-    for layer in space.layers:
-        rows = [(Policy(layers={layer.name: bits}), _width_loss(problem, layer.name, bits)) for bits in layer.widths]
-        found.append([(space.legal(policy), loss) for policy, loss in rows])
-    return found
+        joint = [
+            (replace(cut, layers=wide.layers), lost + rounded) for cut, lost in cuts[0] for wide, rounded in widths
+        ]
+        found += [joint, *cuts[1:]]
+    return [[(problem.space.legal(policy), loss) for policy, loss in options] for options in found]
+
+
+def _cuts(problem: Problem, group: GroupRange) -> list[tuple[Policy, float]]:
+    curve = problem.sensitivity.sparsity.get(group.name, tuple(RATIOS))
+    return [
+        (Policy(groups={group.name: Keep(count, group.size)}), _at(curve, 1 - count / group.size))
+        for count in group.counts
+    ]
 
 
 def _width_loss(problem: Problem, layer: str, bits: Bits) -> float:

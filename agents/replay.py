@@ -26,6 +26,7 @@ class Replay:
     rewards: np.ndarray
     next_states: np.ndarray
     live: np.ndarray
+    _moments: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def empty(cls, capacity: int, features: int, actions: int) -> "Replay":
@@ -47,16 +48,14 @@ class Replay:
         self.rewards = np.concatenate([self.rewards, rewards])[last]
         self.next_states = np.concatenate([self.next_states, following])[last]
         self.live = np.concatenate([self.live, live])[last]
+        self._moments = None
 
     def standardise(self, states: np.ndarray) -> np.ndarray:
         """Return states with mean 0 and deviation 1 over the replay, float32; what is unsupported becomes 0."""
-        seen = self.states if len(self) else states
-        known = ~np.isnan(seen)
-        count = np.maximum(known.sum(0), 1)
-        mean = np.where(known, seen, 0).sum(0) / count
-        deviation = np.sqrt((np.where(known, seen - mean, 0) ** 2).sum(0) / count)
-        scaled = (states - mean) / np.where(deviation > 1e-12, deviation, 1)
-        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+        if self._moments is None:
+            self._moments = _moments(self.states if len(self) else states)
+        mean, deviation = self._moments
+        return np.asarray(np.nan_to_num((states - mean) / deviation, nan=0.0), dtype=np.float32)
 
     def sample(self, count: int, generator: np.random.Generator) -> Batch:
         """Return `count` transitions drawn uniformly, rewards standardised over the replay."""
@@ -85,3 +84,13 @@ class Replay:
         """Take over the arrays that `state` returned."""
         for name in Batch._fields:
             setattr(self, name, state[name])
+        self._moments = None
+
+
+def _moments(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation per feature over what is known; 0 and 1 where nothing is, or nothing varies."""
+    known = ~np.isnan(np.atleast_2d(states))
+    count = np.maximum(known.sum(0), 1)
+    mean = np.where(known, states, 0).sum(0) / count
+    deviation = np.sqrt((np.where(known, states - mean, 0) ** 2).sum(0) / count)
+    return mean, np.where(deviation > 1e-12, deviation, 1)

@@ -66,7 +66,7 @@ class Loop:
         told = self.clock()
         self.searcher.tell(policy, outcome)
         if evaluation.latency is not None:
-            self.predictor.learn(policy, evaluation.latency)
+            self.predictor.observe(policy, evaluation.latency)
         episode = Episode(
             number=number,
             policy=policy,

@@ -12,6 +12,9 @@ from galen.backends.latency import Latency
 from galen.passes.policy import FP32, Policy
 from galen.passes.space import LayerRange, Space
 
+RATE = 0.3
+"""How fast the correction follows the last candidates."""
+
 _Sample = tuple[float, float, float]
 """Share of outputs kept, share of inputs kept, milliseconds."""
 
@@ -21,12 +24,22 @@ class LatencyPredictor:
     """Sum over layers of the nearest timed variant of each, scaled by its share of the work.
 
     Near means: same widths, and a small ratio of channels. What belongs to no layer of the space (pooling, additions,
-    conversions) is interpolated between whole networks.
+    conversions) is interpolated between whole networks. What candidates turned out to take beyond the estimate is
+    added to it, with as much again as that varies, so that most candidates keep within a bound.
     """
 
     space: Space
     _layers: dict[str, list[_Sample]] = field(default_factory=dict)
     _rest: list[_Sample] = field(default_factory=list)
+    _drift: float = 0.0
+    _spread: float = 0.0
+
+    def observe(self, policy: Policy, latency: Latency) -> None:
+        """Take in the time of a candidate whose time had been predicted."""
+        error = math.log(latency.median / self._sum(policy))
+        self._spread += RATE * (abs(error - self._drift) - self._spread)
+        self._drift += RATE * (error - self._drift)
+        self.learn(policy, latency)
 
     def learn(self, policy: Policy, latency: Latency) -> None:
         """Take in the time of a network that was built under `policy`."""
@@ -42,6 +55,9 @@ class LatencyPredictor:
 
     def __call__(self, policy: Policy) -> float:
         """Return the estimate in milliseconds."""
+        return self._sum(policy) * math.exp(self._drift + self._spread)
+
+    def _sum(self, policy: Policy) -> float:
         return sum(self.layer(layer, policy) for layer in self.space.layers) + self._other(policy)
 
     def layer(self, layer: LayerRange, policy: Policy) -> float:
@@ -77,12 +93,13 @@ class LatencyPredictor:
 
     def state(self) -> dict[str, Any]:
         """Return all samples."""
-        return {"layers": {key: list(map(list, s)) for key, s in self._layers.items()}, "rest": list(self._rest)}
+        return {"layers": {key: list(map(list, s)) for key, s in self._layers.items()}, "rest": list(map(list, self._rest)), "error": [self._drift, self._spread]}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         self._layers = {key: [_sample(s) for s in samples] for key, samples in state["layers"].items()}
         self._rest = list(map(_sample, state["rest"]))
+        self._drift, self._spread = state["error"]
 
 
 def _sample(values: list[float]) -> _Sample:

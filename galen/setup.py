@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from galen.agents.catalogue import LEARNERS, make
 from galen.agents.knapsack import allocate
 from galen.agents.problem import Problem
@@ -22,6 +24,7 @@ from galen.predictor import LatencyPredictor
 from galen.probing import Prober
 from galen.subject import Subject
 
+MOST_COUNTS = 8
 WARM_POLICIES = 5
 """How many of an earlier search's best policies a new one starts from."""
 
@@ -104,7 +107,7 @@ def _timed_space(compress: Compressor, whole: Latency) -> tuple[Space, LatencyPr
 
     A width that makes a layer slower and less accurate is never worth an episode.
     """
-    space = compress.subject.space()
+    space = _coarse(compress.subject.space())
     predictor = LatencyPredictor(space)
     predictor.learn(space.legal(Policy()), whole)
     halves = {group.name: Keep(-(-group.size // 2), group.size) for group in space.groups}
@@ -113,6 +116,18 @@ def _timed_space(compress: Compressor, whole: Latency) -> tuple[Space, LatencyPr
             predictor.learn(policy, compress.subject.latency(compress.unrepaired(policy)))
     layers = tuple(replace(layer, widths=_paying(layer, space, predictor, halves)) for layer in space.layers)
     return replace(space, layers=layers), predictor
+
+
+def _coarse(space: Space) -> Space:
+    """Return the space with at most `MOST_COUNTS` channel counts per group, evenly spread, the whole always among them.
+
+    Neighbouring counts differ by less than what a search can tell apart, and every count is a kernel to build and time.
+    """
+    groups = []
+    for group in space.groups:
+        picked = np.linspace(len(group.counts) - 1, 0, min(MOST_COUNTS, len(group.counts))).round().astype(int)
+        groups.append(replace(group, counts=tuple(sorted({group.counts[i] for i in picked}))))
+    return replace(space, groups=tuple(groups))
 
 
 def _probes(space: Space, widths: Bits, halves: Mapping[str, Keep]) -> list[Policy]:
