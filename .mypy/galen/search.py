@@ -1,1 +1,0 @@
-../../galen/search.py
