@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ class LatencyCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._connection: sqlite3.Connection | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def get(self, key: str) -> Value | None:
@@ -53,11 +53,15 @@ class LatencyCache:
             return self._try(statement, *values)
 
     def _try(self, statement: str, *values: str) -> list[tuple[str, ...]]:
-        with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as connection, connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(_SCHEMA)
-            return connection.execute(statement, values).fetchall()
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute(_SCHEMA)
+        return self._connection.execute(statement, values).fetchall()
 
     def _discard(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)

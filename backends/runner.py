@@ -17,11 +17,12 @@ from galen.backends.emulator.core import Core
 from galen.backends.emulator.memory import Memory
 from galen.backends.execution import run_on_core
 from galen.backends.folders import cache_folder
-from galen.backends.kernels.base import Kernel, Spec
+from galen.backends.kernels.base import Kernel
 from galen.backends.latency import Latency, LayerLatency
 from galen.backends.objects import objects
 from galen.backends.program import Call, Program
 from galen.backends.residency import Residency, residency
+from galen.backends.samples import samples
 from galen.backends.target import Target
 from galen.ir.errors import GalenError
 
@@ -91,9 +92,3 @@ class EmulatorRunner:
         core = Core(self.target, Memory(self.target.caches))
         core.load(objects([kernel], self.target, self._compiled).values())
         return self._clock.profile(core.call(kernel.symbol(self.target), [samples(spec) for spec in kernel.args]))
-
-
-def samples(spec: Spec) -> np.ndarray:
-    """Return values to time a kernel with: small, positive, the same every time."""
-    values = np.arange(int(np.prod(spec.shape))) % 5
-    return (values / 4 if np.dtype(spec.dtype).kind == "f" else values).astype(spec.dtype).reshape(spec.shape)

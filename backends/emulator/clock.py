@@ -23,7 +23,7 @@ from galen.backends.emulator.pipeline import pipeline
 from galen.backends.target import Target
 
 VERSION = 3
-_SIMULATED = 0.995
+_SIMULATED = 0.99
 """Share of the instructions whose code is simulated; the rest runs at their average."""
 
 _LIBRARY_CYCLES = 40

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 FLAGS = "nzcv"
 
@@ -88,10 +89,15 @@ def is_loop(code: Sequence[Instruction]) -> bool:
 @cache
 def _decode_word(word: bytes) -> Instruction:
     """Decode one instruction word; loops repeat few distinct ones."""
+    found = list(_disassembler().disasm_lite(word, 0))
+    return _parse(found[0][2], found[0][3]) if found else Instruction("vlogic.q", (), ())
+
+
+@cache
+def _disassembler() -> Any:
     from capstone import CS_ARCH_ARM64, CS_MODE_ARM, Cs  # noqa: PLC0415
 
-    found = list(Cs(CS_ARCH_ARM64, CS_MODE_ARM).disasm_lite(word, 0))
-    return _parse(found[0][2], found[0][3]) if found else Instruction("vlogic.q", (), ())
+    return Cs(CS_ARCH_ARM64, CS_MODE_ARM)
 
 
 def _parse(mnemonic: str, operands: str) -> Instruction:

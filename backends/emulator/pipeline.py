@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from galen.backends.emulator.decode import Instruction, is_loop
 from galen.ir.errors import GalenError
 
 _FOLDER = Path(__file__).parent / "pipelines"
-_SIMULATED = 256
-"""Instructions to simulate for warming up, and again for measuring, but at least two and at most eight turns."""
+_SIMULATED = 192
+"""Instructions to simulate for warming up, and again for measuring, but at least one and at most eight turns."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,13 @@ class Pipeline:
         if not code:
             return 0.0
         run = _InOrder(self) if self.in_order else _OutOfOrder(self)
-        priced = [(instruction, self.cost(instruction.kind)) for instruction in code]
-        turns = min(max(_SIMULATED // len(code), 2), 8)
-        ends = []
+        steps = [_step(instruction, self.cost(instruction.kind), self.units) for instruction in code]
+        turns = min(max(_SIMULATED // len(code), 1), 8)
+        loop, ends = is_loop(code), []
         for _ in range(2 * turns):
-            if not is_loop(code):
+            if not loop:
                 run.forget_registers()
-            ends.append(run.turn(priced))
+            ends.append(run.turn(steps))
         return (ends[-1] - ends[turns - 1]) / turns
 
     def cost(self, kind: str) -> Cost:
@@ -83,7 +84,32 @@ class Pipeline:
         return found
 
 
-Priced = tuple[Instruction, Cost]
+class _Step(NamedTuple):
+    """An instruction with its cost, laid out for the simulation.
+
+    Attributes:
+        reads: registers it waits for, without the accumulator.
+        writes: registers with the cycles until each is ready.
+        groups: the units that it may choose from, for every slot.
+    """
+
+    reads: tuple[str, ...]
+    accumulator: str | None
+    writes: tuple[tuple[str, int], ...]
+    groups: tuple[tuple[int, ...], ...]
+    busy: int
+    latency: int
+    forward: int
+
+
+def _step(instruction: Instruction, cost: Cost, units: Mapping[str, tuple[int, ...]]) -> _Step:
+    reads = tuple(r for r in instruction.reads if r != instruction.accumulator)
+    writes = tuple(
+        (register, 1 if register == instruction.base else cost.latency + index * cost.each)
+        for index, register in enumerate(instruction.writes)
+    )
+    groups = tuple(units[group] for group in cost.units)
+    return _Step(reads, instruction.accumulator, writes, groups, cost.busy, cost.latency, cost.forward)
 
 
 class _Run:
@@ -100,33 +126,36 @@ class _Run:
         self.ready.clear()
         self.chain.clear()
 
-    def operands_ready(self, instruction: Instruction) -> int:
-        early = instruction.accumulator
-        times = [self.ready.get(r, 0) for r in instruction.reads if r != early]
-        if early:
-            times.append(self.chain.get(early, self.ready.get(early, 0)))
-        return max(times, default=0)
-
-    def start(self, instruction: Instruction, cost: Cost, earliest: int) -> int:
-        """Take a slot of every group of units from `earliest` on; return the cycle of the last one."""
-        at = earliest
-        for group in cost.units:
-            slots = [(self._free(unit, earliest, cost.busy), unit) for unit in self.pipeline.units[group]]
-            slot, unit = min(slots)
-            self.taken[unit].update(range(slot, slot + cost.busy))
-            at = max(at, slot)
-        for index, register in enumerate(instruction.writes):
-            self.ready[register] = at + (1 if register == instruction.base else cost.latency + index * cost.each)
+    def start(self, step: _Step, earliest: int) -> int:
+        """Start a step when its operands are ready, not before `earliest`; return the cycle of its last slot."""
+        ready = self.ready
+        for register in step.reads:
+            if (at := ready.get(register, 0)) > earliest:
+                earliest = at
+        accumulator = step.accumulator
+        if accumulator:
+            earliest = max(earliest, self.chain.get(accumulator, ready.get(accumulator, 0)))
+        at = max((self._take(group, earliest, step.busy) for group in step.groups), default=earliest)
+        for register, delay in step.writes:
+            ready[register] = at + delay
             self.chain.pop(register, None)
-        if instruction.accumulator:
-            self.chain[instruction.accumulator] = at + cost.forward
+        if accumulator:
+            self.chain[accumulator] = at + step.forward
         return at
 
-    def _free(self, unit: int, at: int, busy: int) -> int:
-        taken = self.taken[unit]
-        while at in taken or (busy > 1 and not taken.isdisjoint(range(at, at + busy))):
-            at += 1
-        return at
+    def _take(self, group: tuple[int, ...], earliest: int, busy: int) -> int:
+        """Take the first free slot of a group's units from `earliest` on."""
+        best, chosen = -1, 0
+        for unit in group:
+            taken, at = self.taken[unit], earliest
+            while at in taken or (busy > 1 and not taken.isdisjoint(range(at, at + busy))):
+                at += 1
+            if best < 0 or at < best:
+                best, chosen = at, unit
+            if at == earliest:
+                break
+        self.taken[chosen].update(range(best, best + busy))
+        return best
 
 
 class _InOrder(_Run):
@@ -136,11 +165,11 @@ class _InOrder(_Run):
         super().__init__(pipeline)
         self.cycle, self.issued = 0, 0
 
-    def turn(self, code: Sequence[Priced]) -> float:
-        for instruction, cost in code:
+    def turn(self, steps: Sequence[_Step]) -> float:
+        for step in steps:
             if self.issued == self.pipeline.width:
                 self.cycle, self.issued = self.cycle + 1, 0
-            at = self.start(instruction, cost, max(self.cycle, self.operands_ready(instruction)))
+            at = self.start(step, self.cycle)
             if at > self.cycle:
                 self.cycle, self.issued = at, 0
             self.issued += 1
@@ -155,11 +184,11 @@ class _OutOfOrder(_Run):
         self.entered = self.retired = 0
         self.retirements: list[int] = []
 
-    def turn(self, code: Sequence[Priced]) -> float:
-        for instruction, cost in code:
-            operations = max(len(cost.units), 1)
-            at = self.start(instruction, cost, max(self._enter(operations), self.operands_ready(instruction)))
-            self.retired = max(self.retired, at + cost.latency)
+    def turn(self, steps: Sequence[_Step]) -> float:
+        for step in steps:
+            operations = len(step.groups) or 1
+            at = self.start(step, self._enter(operations))
+            self.retired = max(self.retired, at + step.latency)
             self.retirements += [self.retired] * operations
         return self.retired
 
