@@ -1,1 +1,1 @@
-"""One file per command of `galen`: `configure` declares its flags, `run` does it and returns the exit code."""
+"""The commands of `galen`, one file each: `add_arguments` describes it, `execute` runs it."""
