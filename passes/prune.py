@@ -1,19 +1,24 @@
 """Remove channels, so that tensors shrink: how many of each group, which ones, and the cut.
 
-The pieces can be called apart: `select(model, coupling, ...)` returns a `Cut`, `apply_cut(model, cut)` carries it out.
+The pieces can be called apart: `rank(...)` scores the channels, `select(...)` makes a `Cut` of scores and counts,
+`galen.ir.coupling.apply_cut(model, cut)` carries it out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
-from galen.ir import GalenError, Model, Samples, UsageError
-from galen.ir.coupling import Coupling, Cut, Group, apply_cut, couple
+from galen.ir import Model, Samples, UsageError
+from galen.ir.clone import clone
+from galen.ir.costs import costs
+from galen.ir.coupling import Coupling, Cut, apply_cut, couple
 from galen.ir.edit import all_nodes
+from galen.ir.shapes import Shapes
 from galen.passes import origin
+from galen.passes.allocation import Counts, Rules, counts_within, global_counts, local_counts, policy_counts
 from galen.passes.base import Pass, bound
 from galen.passes.criteria import Aggregate, CriterionName, Evidence, Normalise, Vector, comparable, score
 from galen.passes.policy import Policy
@@ -27,12 +32,15 @@ class Prune(Pass, name="prune"):
     Either `sparsity` or `policy` says how many.
 
     Attributes:
-        sparsity: share of channels to remove, of every group, or of all together if `global`.
+        sparsity: share to remove, of the channels of every group, or of all channels together if `global`.
+        of: what `sparsity` is a share of: of channels, or of the parameters or MACs of all layers.
         policy: channels kept by group name.
         criterion: what makes a channel important.
         aggregate: how the layers of a group agree on its channels.
         normalise: how groups are made comparable for a global ranking.
         global: rank the channels of all groups together.
+        steps: cut in this many steps, each removing the same share of what is left, and judge anew before each.
+        heads: cut whole heads of attention where they can be, instead of dimensions of all heads.
         round_to: channel counts are multiples of this where the group is at least as wide.
         min_channels: fewer are never left.
         exclude: names or patterns (`layer1*`) of groups and layers that stay whole.
@@ -40,17 +48,21 @@ class Prune(Pass, name="prune"):
     """
 
     sparsity: float | None = None
+    of: Literal["channels", "parameters", "macs"] = "channels"
     policy: Policy | None = None
     criterion: CriterionName | None = None
     aggregate: Aggregate = "sum"
     normalise: Normalise = "auto"
     global_: bool = False
+    steps: int = 1
+    heads: bool = False
     round_to: int = 1
     min_channels: int = 1
     exclude: tuple[str, ...] = ()
     ratios: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     data: Samples | None = bound("data")
     train_data: Samples | None = bound("train_data")
+    shapes: Shapes | None = bound("shapes")
     seed: int | None = bound("seed")
 
     def __post_init__(self) -> None:
@@ -59,14 +71,14 @@ class Prune(Pass, name="prune"):
         for share in (self.sparsity or 0, *self.ratios.values()):
             if not 0 <= share < 1:
                 raise UsageError(f"sparsity {share} is not a share from 0 to below 1")
-        if min(self.round_to, self.min_channels) < 1:
-            raise UsageError("round-to and min-channels are at least 1")
+        if min(self.round_to, self.min_channels, self.steps) < 1:
+            raise UsageError("round-to, min-channels and steps are at least 1")
 
     def apply(self, model: Model, /) -> bool:
         """Return whether a channel was removed.
 
         Raises:
-            GalenError: the policy is for another model.
+            GalenError: the policy is for another model, the criterion needs data, or the share cannot be removed.
         """
         if any(node.op_type == "Shape" for node in all_nodes(model)):
             Simplify().apply(model)  # lengths that are computed hide what they tie
@@ -75,74 +87,74 @@ class Prune(Pass, name="prune"):
         return apply_cut(model, cut)
 
     def cut(self, model: Model) -> Cut:
-        """Return what would be kept, without removing anything."""
-        coupling = couple(model)
+        """Return what would be kept, without removing anything; see `apply` for what it raises."""
         if self.policy is not None:
             origin.check(self.policy, model)
-        criterion = self.criterion or (self.policy.criterion if self.policy is not None else "l1")
-        evidence = Evidence(model, coupling, self.train_data or self.data, self._seed())
-        scores = {
-            group.name: comparable(score(evidence, group, criterion, self.aggregate), criterion, self.normalise)
-            for group in coupling.groups
-        }
-        return select(coupling, scores, self.counts(coupling, scores))
+        total = last = self._cut_once(model)
+        work = clone(model) if self.steps > 1 else model
+        for _ in range(1, self.steps):
+            apply_cut(work, last)
+            last = self._cut_once(work)
+            total = total.then(last)
+        return total
 
-    def counts(self, coupling: Coupling, scores: Mapping[str, Vector]) -> dict[str, int]:
-        """Return how many channels of every group stay."""
+    def explain(self, model: Model, /) -> Iterator[str]:
+        """Yield, per group, how many channels go and which layers lose them; then what stays of every layer and why."""
+        coupling, cut = self._couple(model), self.cut(model)
+        for group in coupling.groups:
+            gone = group.size - len(cut.groups.get(group.name, range(group.size)))
+            yield f"cut {gone} of {group.size} channels of {group.name}: {', '.join(group.producers)}"
+        for part in coupling.frozen:
+            yield f"keep {part.channels} channels of {part.layer}: {part.reason}"
+
+    def _couple(self, model: Model) -> Coupling:
+        return couple(model, heads=self.heads)
+
+    def _cut_once(self, model: Model) -> Cut:
+        coupling = self._couple(model)
+        scores = self._rank(model, coupling)
+        return select(coupling, scores, self._counts(model, coupling, scores))
+
+    def _rank(self, model: Model, coupling: Coupling) -> dict[str, Vector]:
+        criterion = self.criterion or (self.policy.criterion if self.policy is not None else "l1")
+        seed = self.seed if self.seed is not None else self.policy.seed if self.policy is not None else 0
+        evidence = Evidence(model, coupling, self.train_data or self.data, seed)
+        return rank(evidence, criterion, self.aggregate, self.normalise)
+
+    def _counts(self, model: Model, coupling: Coupling, scores: Mapping[str, Vector]) -> Counts:
         if self.policy is not None:
             return policy_counts(self.policy, coupling)
-        if self.global_:
-            return self._global_counts(coupling, scores)
-        return {group.name: self._legal(group, group.size * (1 - self._share(group))) for group in coupling.groups}
+        rules = Rules(self.round_to, self.min_channels, self.exclude, self.ratios)
 
-    def _seed(self) -> int:
-        return self.seed if self.seed is not None else self.policy.seed if self.policy is not None else 0
+        def allocate(sparsity: float) -> Counts:
+            if self.global_:
+                return global_counts(coupling.groups, sparsity, rules, scores)
+            return local_counts(coupling.groups, sparsity, rules)
 
-    def _share(self, group: Group) -> float:
-        """Return the sparsity that the options ask of a group."""
-        names = (group.name, *group.producers)
-        if any(fnmatchcase(name, pattern) for name in names for pattern in self.exclude):
-            return 0.0
-        fitting = (share for pattern, share in self.ratios.items() if any(fnmatchcase(name, pattern) for name in names))
-        return next(fitting, self.sparsity or 0.0)
+        def removed(counts: Counts) -> float:
+            smaller = clone(model)
+            apply_cut(smaller, select(coupling, scores, counts))
+            return 1 - self._cost(smaller) / max(self._cost(model), 1)
 
-    def _legal(self, group: Group, keep: float) -> int:
-        """Return the nearest count that the options allow."""
-        step = self.round_to if group.size >= self.round_to else 1
-        count = round(keep) if step == 1 else int(np.ceil(keep / step - 1e-9)) * step
-        return int(np.clip(count, min(max(self.min_channels, step), group.size), group.size))
+        share = 1 - (1 - (self.sparsity or 0)) ** (1 / self.steps)
+        return allocate(share) if self.of == "channels" else counts_within(share, allocate, removed)
 
-    def _global_counts(self, coupling: Coupling, scores: Mapping[str, Vector]) -> dict[str, int]:
-        """Remove the lowest scores of all groups together."""
-        counts = {group.name: group.size for group in coupling.groups}
-        free = [group for group in coupling.groups if self._share(group) > 0]
-        if not free:
-            return counts
-        floor = {group.name: self._legal(group, 0) for group in free}
-        ranked = np.concatenate([np.sort(scores[g.name])[: g.size - floor[g.name]] for g in free])
-        owner = np.repeat(np.arange(len(free)), [g.size - floor[g.name] for g in free])
-        goal = round((self.sparsity or 0) * sum(group.size for group in coupling.groups))
-        for group in owner[np.argsort(ranked, kind="stable")[:goal]].tolist():
-            counts[free[group].name] -= 1
-        return {group.name: self._legal(group, counts[group.name]) for group in coupling.groups}
+    def _cost(self, model: Model) -> int:
+        found = costs(model, self.shapes)
+        return found.macs if self.of == "macs" else found.parameters
+
+
+def rank(
+    evidence: Evidence, criterion: str = "l1", aggregate: Aggregate = "sum", normalise: Normalise = "auto"
+) -> dict[str, Vector]:
+    """Return the importance of the channels of every group, comparable between groups; see `galen.passes.criteria`."""
+    return {
+        group.name: comparable(score(evidence, group, criterion, aggregate), criterion, normalise)
+        for group in evidence.coupling.groups
+    }
 
 
 def select(coupling: Coupling, scores: Mapping[str, Vector], counts: Mapping[str, int]) -> Cut:
     """Return the cut that keeps the `counts` best channels of every group; of equals the first."""
     best = {name: np.argsort(-scores[name], kind="stable")[:count] for name, count in counts.items()}
     return coupling.cut({name: np.sort(channels) for name, channels in best.items()})
-
-
-def policy_counts(policy: Policy, coupling: Coupling) -> dict[str, int]:
-    """Return how many channels of every group a policy keeps.
-
-    Raises:
-        GalenError: it names a group that the model does not have, or gives it another width.
-    """
-    sizes = {group.name: group.size for group in coupling.groups}
-    for name, keep in policy.groups.items():
-        if name not in sizes:
-            raise GalenError(f"the model has no group {name!r}", where="policy", hint="was it made for another model?")
-        if keep.of != sizes[name]:
-            raise GalenError(f"group {name!r} has {sizes[name]} channels, not {keep.of}", where="policy")
-    return {name: policy.groups[name].keep if name in policy.groups else size for name, size in sizes.items()}

@@ -12,7 +12,7 @@ from galen.ir.edit import all_nodes, subgraphs_of
 from galen.ir.shapes import infer
 
 
-def couple(model: Model, rules: Mapping[tuple[str, str], Rule] = RULES) -> Coupling:
+def couple(model: Model, rules: Mapping[tuple[str, str], Rule] = RULES, *, heads: bool = False) -> Coupling:
     """Return which channels of `model` must be cut together, and which must stay and why.
 
     The model is not changed but for shapes that were not known yet. An operator without a rule keeps all axes of what
@@ -21,10 +21,12 @@ def couple(model: Model, rules: Mapping[tuple[str, str], Rule] = RULES) -> Coupl
     Args:
         model: shapes of its values should be known (pass `simplify`); what is unknown stays uncut.
         rules: the table to use, by (domain, operator type).
+        heads: where attention could lose whole heads or dimensions of every head, choose heads.
     """
     if any(value.shape is None for node in all_nodes(model) for value in node.outputs if value.name):
         infer(model)
-    return find_groups(trace_axes(model, rules))
+    axes = trace_axes(model, rules)
+    return find_groups(axes, prefer=axes.heads if heads else ())
 
 
 def trace_axes(model: Model, rules: Mapping[tuple[str, str], Rule] = RULES) -> Axes:

@@ -113,6 +113,7 @@ class Axes:
         self.layers: list[Layer] = []
         self.sums: list[Touch] = []
         self.reductions: list[Touch] = []
+        self.heads: list[Ids] = []
         self._asked: set[tuple[str, int]] = set()
 
     def enter(self, node: Node) -> None:

@@ -20,6 +20,21 @@ class Cut:
     axes: Mapping[str, Mapping[int, NDArray[np.int64]]] = field(default_factory=dict)
     groups: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
+    def then(self, later: "Cut") -> "Cut":
+        """Return the cut that does what this one and then `later`, made for the model it leaves, do.
+
+        Groups of `later` that are cut again are named as they are after this one.
+        """
+        axes = {value: dict(by_axis) for value, by_axis in self.axes.items()}
+        for value, by_axis in later.axes.items():
+            mine = axes.setdefault(value, {})
+            for axis, kept in by_axis.items():
+                mine[axis] = mine[axis][kept] if axis in mine else kept
+        groups = dict(self.groups)
+        for name, kept in later.groups.items():
+            groups[name] = groups[name][kept] if name in groups else kept
+        return Cut(axes, groups)
+
     def __bool__(self) -> bool:
         return bool(self.axes)
 

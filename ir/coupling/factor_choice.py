@@ -4,6 +4,7 @@ A flat axis of 3 x heads x head size can lose head dimensions or heads, not both
 first, as often as it leaves one factor; of the rest the earliest merged axis follows its innermost factor.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,8 +22,8 @@ class Decision:
     frozen: list[tuple[Ids, str]] = field(default_factory=list)
 
 
-def decide(axes: Axes) -> Decision:
-    """Settle every choice of `axes`."""
+def decide(axes: Axes, prefer: Sequence[Ids] = ()) -> Decision:
+    """Settle every choice of `axes`, for a factor that is tied to one of `prefer` where it can be cut."""
     decision = Decision()
     if not axes.choices:
         return decision
@@ -31,12 +32,16 @@ def decide(axes: Axes) -> Decision:
     for ids, _ in axes.frozen:
         stays[ids] = True
     dead = any_of(label, stays)
+    wanted = np.zeros(len(dead), bool)
+    for ids in prefer:
+        wanted[label[ids]] = True
     pending = list(axes.choices)
     while pending:
         options = [_options(choice, label, dead) for choice in pending]
         settled = [i for i, left in enumerate(options) if len(left) < 2] or [0]
         for i in settled:
-            for ids in _settle(pending[i], options[i], decision):
+            preferred = [factor for factor in options[i] if wanted[label[pending[i].factors[factor]]].any()]
+            for ids in _settle(pending[i], preferred or options[i], decision):
                 dead[label[ids]] = True
         pending = [choice for i, choice in enumerate(pending) if i not in settled]
     return decision

@@ -1,6 +1,7 @@
 """From ids to channels to groups: connected components of tied ids, those of one kind together."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,9 +16,9 @@ from galen.ir.coupling.factor_choice import Decision, decide
 _SINGLE = "is the only channel of its kind"
 
 
-def find_groups(axes: Axes) -> Coupling:
-    """Draw the conclusion from what the rules said."""
-    decision = decide(axes)
+def find_groups(axes: Axes, prefer: Sequence[Ids] = ()) -> Coupling:
+    """Draw the conclusion from what the rules said; of several factors that can be cut take one of `prefer`."""
+    decision = decide(axes, prefer)
     label = components(axes.size, [*axes.ties, *decision.ties])
     frozen = any_of(label, _flags(axes.size, [ids for ids, _ in (*axes.frozen, *decision.frozen)]))
     started = any_of(label, _flags(axes.size, [ids for _, ids in axes.starts]))

@@ -57,7 +57,8 @@ def _windows(node: Node, data: Patches) -> Patches:
     padded = np.pad(data, [(0, 0), (0, 0), *zip(pads[:dims], pads[dims:], strict=True)])
     views = sliding_window_view(padded, spans, axis=tuple(range(2, 2 + dims)))
     views = views[(slice(None), slice(None), *(slice(None, None, s) for s in (*strides, *dilations)))]
-    places = list(itertools.product(*(range(n) for n in views.shape[2 : 2 + dims])))
+    views = np.moveaxis(views, range(2, 2 + dims), range(dims))
+    places = list(itertools.product(*(range(n) for n in views.shape[:dims])))
     chosen = places[:: max(len(places) // POSITIONS, 1)][:POSITIONS]
-    picked = np.stack([views[(slice(None), slice(None), *place)] for place in chosen], axis=1)
+    picked = np.stack([views[place] for place in chosen], axis=1)
     return picked.reshape(-1, data.shape[1], int(np.prod(kernel)))

@@ -45,13 +45,15 @@ def random(evidence: Evidence, group: Group) -> list[Vector]:
 
 
 def _energy(rows: Array) -> Vector:
-    return np.square(rows).sum(axis=(1, 2), dtype=np.float64)
+    energy: Vector = np.square(rows).sum(axis=(1, 2), dtype=np.float64)
+    return energy
 
 
 def _distances(filters: Vector) -> Vector:
     squares = np.square(filters).sum(axis=1)
     gram = squares[:, None] + squares[None, :] - 2 * filters @ filters.T
-    return np.sqrt(np.maximum(gram, 0)).sum(axis=1)
+    total: Vector = np.sqrt(np.maximum(gram, 0)).sum(axis=1)
+    return total
 
 
 def _share_of_survivors(energy: Vector) -> Vector:

@@ -35,6 +35,8 @@ def couple_matmul(axes: Axes, *, right: int = 1) -> None:
     drop = 2 if len(a) > 1 and len(b) > 1 else 1
     for index in (0, right):
         couple_broadcast_axes(axes, index, drop=2, output_drop=drop)
+    if len(a) > 2 and not is_weight(axes.node.inputs[0]) and not is_weight(axes.node.inputs[right]):
+        axes.heads.append(axes.input(0, -3))
     if len(a) > 1 and len(b) > 1:
         _start(axes, 0, right, (len(a) - 2, len(a) - 1), (len(b) - 1, len(b) - 2))
 
