@@ -1,6 +1,7 @@
 """Load, save and `simplify,fold-batchnorm` on every network at hand, and what else Galen can do with each.
 
     python benchmarks/opt_models.py --data DIR     real networks of DIR/models, light models and node tests of `onnx`
+    … --passes TEXT                                other passes than simplify,fold-batchnorm
 
 A node test is taken twice: as it is, and with all inputs but the first made constant, so that folding has work to do.
 Outputs before and after are compared in onnxruntime, or in ONNX's reference where onnxruntime lacks the operator.
@@ -9,15 +10,18 @@ Outputs before and after are compared in onnxruntime, or in ONNX's reference whe
 import argparse
 import json
 import sys
+import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import onnx
+from onnx.backend.test.case.node import collect_testcases
+from onnx.reference import ReferenceEvaluator
 
 from galen.ir import GalenError, Model
 from galen.ir.digest import digest
@@ -68,8 +72,6 @@ def light_models() -> Iterator[Case]:
 
 
 def node_tests() -> Iterator[Case]:
-    from onnx.backend.test.case.node import collect_testcases
-
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         tests = collect_testcases()
@@ -93,18 +95,17 @@ def constant_inputs(proto: onnx.ModelProto, inputs: Arrays) -> tuple[onnx.ModelP
     return copy, {first.name: inputs[first.name]}
 
 
-def check(case: Case) -> Verdict:
+def check(case: Case, pipeline: Pipeline) -> Verdict:
     """Load, save, load again, rewrite, compare."""
     try:
         model = from_proto(case.proto, case.name)
-        scratch = Path("/dev/shm/galen-case.onnx") if Path("/dev/shm").is_dir() else Path("galen-case.onnx")
-        save(model, scratch)
-        again = load(scratch)
-        scratch.unlink()
+        with tempfile.TemporaryDirectory() as folder:
+            save(model, Path(folder) / "model.onnx")
+            again = load(Path(folder) / "model.onnx")
         if digest(again) != digest(model):
             return Verdict(case.name, "changed by saving")
         before = sum(1 for _ in model.graph)
-        Pipeline.parse(TEXT).apply(again)
+        pipeline.apply(again)
         nodes = before, sum(1 for _ in again.graph)
         runner, change = compare(case, model, again)
         draws = any(node.op_type in RANDOM for node in all_nodes(model))
@@ -128,7 +129,7 @@ def compare(case: Case, before: Model, after: Model) -> tuple[str, float]:
             expected = execute(before, inputs)
         except GalenError:
             continue
-        name, change = largest_change(plain_arrays(expected), plain_arrays(execute(after, inputs)))
+        _, change = largest_change(plain_arrays(expected), plain_arrays(execute(after, inputs)))
         return runner, change
     return "nowhere", 0.0
 
@@ -143,8 +144,6 @@ def fed(model: Model, inputs: Arrays) -> Arrays:
 
 
 def run_reference(model: Model, inputs: Arrays) -> Arrays:
-    from onnx.reference import ReferenceEvaluator
-
     names = [str(value.name) for value in model.graph.outputs]
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -164,8 +163,8 @@ def plain_arrays(outputs: Arrays) -> Arrays:
     return flat
 
 
-def report(title: str, cases: Iterator[Case], *, each: bool) -> list[Verdict]:
-    verdicts = [check(case) for case in cases]
+def report(title: str, cases: Iterator[Case], pipeline: Pipeline, *, each: bool) -> list[Verdict]:
+    verdicts = [check(case, pipeline) for case in cases]
     print(f"\n{title}: {sum(v.result == 'ok' for v in verdicts)} of {len(verdicts)} ok")
     for verdict in verdicts:
         if each or verdict.result != "ok":
@@ -178,10 +177,12 @@ def report(title: str, cases: Iterator[Case], *, each: bool) -> list[Verdict]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with models/")
+    parser.add_argument("--passes", default=TEXT)
     arguments = parser.parse_args()
-    verdicts = report("real networks", real_models(arguments.data / "models"), each=True)
-    verdicts += report("light models", light_models(), each=True)
-    verdicts += report("node tests", node_tests(), each=False)
+    pipeline = Pipeline.parse(arguments.passes)
+    verdicts = report("real networks", real_models(arguments.data / "models"), pipeline, each=True)
+    verdicts += report("light models", light_models(), pipeline, each=True)
+    verdicts += report("node tests", node_tests(), pipeline, each=False)
     return int(any(verdict.result != "ok" for verdict in verdicts))
 
 

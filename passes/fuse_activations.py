@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import isclose, sqrt
 from typing import TYPE_CHECKING, Any
 
-from galen.ir import Model
+from galen.ir import Model, Value
+from galen.ir.edit import attribute
 from galen.passes.base import Pass
 from galen.passes.name_nodes import NameNodes
 
@@ -31,10 +32,10 @@ class FuseActivations(Pass, name="fuse-activations"):
 
         opset = model.opset_imports.get("", 0)
         rules = [rule for op, rule in _rules() if SINCE[op] <= opset]
-        if not rules or not RewriteRuleSet(rules, commute=True).apply_to_model(model):
+        if not rules:
             return False
-        NameNodes().apply(model)
-        return True
+        named = NameNodes().apply(model)  # else the rewriter calls every unnamed node "node"
+        return bool(RewriteRuleSet(rules, commute=True).apply_to_model(model)) or named
 
 
 def _rules() -> list[tuple[str, "RewriteRule"]]:
@@ -43,10 +44,11 @@ def _rules() -> list[tuple[str, "RewriteRule"]]:
     def to(name: str) -> Callable[..., Any]:
         return lambda op, x, **_: getattr(op, name)(x)
 
-    hard_swish = (_clip_times_x_by_six, _x_by_six_times_clip, _hard_sigmoid_times_x)
+    hard_swish = (_clip_times_x_by_six, _x_by_six_times_clip)
     gelu = (_gelu_half_last, _gelu_half_first, _gelu_half_inside)
     return [
         *(("HardSwish", RewriteRule(pattern, to("HardSwish"))) for pattern in hard_swish),
+        ("HardSwish", RewriteRule(_hard_sigmoid_times_x, to("HardSwish"), _is_hard_swish)),
         *(("Gelu", RewriteRule(_with(pattern, root), to("Gelu"))) for pattern in gelu for root in (_erf_div, _erf_mul)),
         ("Swish", RewriteRule(_sigmoid_times_x, to("Swish"))),
     ]
@@ -61,7 +63,16 @@ def _x_by_six_times_clip(op: Any, x: Any) -> Any:
 
 
 def _hard_sigmoid_times_x(op: Any, x: Any) -> Any:
-    return op.Mul(x, op.HardSigmoid(x, alpha=1 / 6, beta=0.5))
+    return op.Mul(x, op.HardSigmoid(x, _allow_other_attributes=True, _outputs=["gate"]))
+
+
+def _is_hard_swish(_: Any, gate: Value, **__: Any) -> bool:
+    node = gate.producer()
+    return (
+        node is not None
+        and isclose(attribute(node, "alpha", 0.2), 1 / 6, rel_tol=1e-5)
+        and (isclose(attribute(node, "beta", 0.5), 0.5))
+    )
 
 
 def _sigmoid_times_x(op: Any, x: Any) -> Any:

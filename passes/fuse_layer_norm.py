@@ -36,10 +36,8 @@ class FuseLayerNorm(Pass, name="fuse-layer-norm"):
             of(square) for of in (_axes_as_attribute, _axes_as_input) for square in (_square_by_pow, _square_by_mul)
         ]
         rules = [RewriteRule(pattern, _fused, _over_last_axis) for pattern in patterns]
-        if not RewriteRuleSet(rules, commute=True).apply_to_model(model):
-            return False
-        NameNodes().apply(model)
-        return True
+        named = NameNodes().apply(model)  # else the rewriter calls every unnamed node "node"
+        return bool(RewriteRuleSet(rules, commute=True).apply_to_model(model)) or named
 
 
 def _square_by_pow(op: Any, x: Any) -> Any:
