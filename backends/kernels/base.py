@@ -37,8 +37,9 @@ class Spec:
 class Image:
     """An activation in memory: NHWC with a border of `border` rows and columns on every side, channels padded.
 
-    The border and the padding channels hold the value that stands for zero (0, or the zero point). Whoever writes an
-    image writes them too, so that convolutions read over the edge without a test.
+    The border holds the value that stands for zero (0, or the zero point), and so do the padding channels of integer
+    images; those of fp32 images hold anything. Whoever writes an image writes both, so that convolutions read over the
+    edge without a test.
     """
 
     n: int
