@@ -10,7 +10,7 @@ Operators between DequantizeLinear and QuantizeLinear compute on integers as onn
     Mul                  y = rint((a - a_zero) * (b - b_zero) * s + y_zero)           s = a_scale * b_scale / y_scale
     GlobalAveragePool    acc = sum(x - x_zero);  y = rint(acc * s) + y_zero           s = x_scale / (y_scale * count)
                          also ReduceMean over the image, and AveragePool whose window is the image
-    AveragePool          y = rint(acc * x_scale / count / y_scale + y_zero)
+    AveragePool          y = rint(sum((x - x_zero) * x_scale) / count / y_scale + y_zero), summed in fp32 tap by tap
 
 followed by clipping to the range, which holds fused Relu, Clip and widths below 8. All other operators are computed in
 fp32 between the two, which for those that only move or compare numbers is exact, and for those of one variable a table.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from galen.backends.kernels.int8_pool import ordered_sum
 from galen.backends.kernels.requantize import Grid, add, requantize, scales, terms
 from galen.backends.qdq import Integers, Rounded, activation, integers
 from galen.ir import Node, Value
@@ -179,18 +180,19 @@ def _axes(node: Node) -> Sequence[int]:
 
 def _average_pool(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
     x = activation(node.inputs[0])
-    if x is None or node.attributes.get_int("ceil_mode", 0):
+    if x is None or len(get(x.q).shape) != 4 or node.attributes.get_int("ceil_mode", 0):
         return None
-    q = get(x.q).astype(np.int32) - int(x.zero)
+    q = get(x.q)
     kernel = tuple(node.attributes["kernel_shape"].as_ints())
     where = geometry(node, q.shape[2:], kernel)
     if kernel == q.shape[2:] and not any(where.pads):
         return _global_average(node, to, get)
-    acc = windows(q, kernel, where).sum(axis=tuple(range(-len(kernel), 0)))
-    counted = np.ones_like(q[:1, :1]) if not node.attributes.get_int("count_include_pad", 0) else None
-    count = np.prod(kernel) if counted is None else windows(counted, kernel, where).sum(axis=(-2, -1))
-    mean = acc.astype(F32) * F32(x.scale.item()) / np.asarray(count, F32)
-    return np.asarray(np.rint(mean / F32(to.scale) + F32(to.zero)))
+    last = tuple(range(-len(kernel), 0))
+    total = ordered_sum(np.moveaxis(windows(dequantize(q, x), kernel, where), last, (0, 1)))
+    whole = node.attributes.get_int("count_include_pad", 0)
+    counted = windows(np.ones((1, 1, *q.shape[2:]), F32), kernel, where).sum(axis=last)
+    count = F32(np.prod(kernel)) if whole else counted
+    return np.asarray(np.rint(total / count / F32(to.scale) + F32(to.zero)))
 
 
 TABLED = (

@@ -9,7 +9,7 @@ import numpy as np
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, Register, emit
-from galen.backends.kernels.int8_elementwise import VECTOR
+from galen.backends.kernels.int8_elementwise import VECTOR, read
 from galen.backends.kernels.requantize import LIMITS, narrow
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
@@ -64,10 +64,10 @@ class Int8GlobalAverage(Kernel):
 
 @dataclass(frozen=True)
 class Int8AveragePool(Kernel):
-    """Mean over windows: `y = rint((sum - taps * x_zero) * x_scale / count / y_scale + zero)`.
+    """Mean over windows, in fp32: `y = rint(sum((x - x_zero) * x_scale) / count / y_scale + zero)`.
 
-    Arguments: image, offset int32 `[1]` (`taps * x_zero`), scales float32 `[3]` (of x, of y, and
-    the graph's zero point of y), counts float32 `[h, w]`, limits, sink.
+    Arguments: image, `x_zero` int32 `[1]`, float32 `[4]` (scales of x and y, the graph's zero point of y, and 0, which
+    the compiler must not know: it would round product and sum at once), counts float32 `[h, w]`, limits, sink.
     """
 
     source: Image
@@ -78,39 +78,50 @@ class Int8AveragePool(Kernel):
 
     @property
     def args(self) -> tuple[Spec, ...]:
-        """Image, offset, scales, counts, limits, sink."""
+        """Image, zero point, scales, counts, limits, sink."""
         counts = Spec((self.sink.h, self.sink.w), "float32")
-        return self.source.spec, Spec((1,), "int32"), Spec((3,), "float32"), counts, LIMITS, self.sink.spec
+        return self.source.spec, Spec((1,), "int32"), Spec((4,), "float32"), counts, LIMITS, self.sink.spec
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
-        """Sum, scale, round."""
-        image, offset, scale, counts, (zero, low, high) = inputs
-        acc = self.window.taps(self.source, self.sink, image).sum(axis=(3, 4), dtype=np.int32) - offset
-        mean = acc.astype(np.float32) * scale[0] / counts[None, :, :, None]
-        value = np.rint(mean / scale[1] + scale[2]) - scale[2] + zero
+        """Sum in the order of the taps, divide, round."""
+        image, x_zero, (x_scale, y_scale, y_zero, _), counts, (zero, low, high) = inputs
+        taps = self.window.taps(self.source, self.sink, image).astype(np.int32) - x_zero
+        mean = ordered_sum(np.moveaxis(taps.astype(np.float32) * x_scale, (3, 4), (0, 1))) / counts[None, :, :, None]
+        value = np.rint(mean / y_scale + y_zero) - y_zero + zero
         return [self.sink.place(np.clip(value, low, high), zero)]
 
     def tir(self, target: Target) -> "PrimFunc":
         """Return loops over pixels and vectors of channels around those over taps."""
         sink, window = self.sink, self.window
         with emit(self.args, target) as e:
-            image, offset, scale, counts, limits, out = e.args
+            image, x_zero, scale, counts, limits, out = e.args
             lanes, bounds = _lanes(e), _limits(e, limits)
-            start = e.let(e.T.int32(0) - e.load(offset, 0))
-            scales = [e.splat(e.let(e.load(scale, i)), lanes) for i in range(3)]
+            x_scale, y_scale, y_zero, nothing = (e.splat(e.let(e.load(scale, i)), lanes) for i in range(4))
+            less = e.splat(e.T.Cast("float32", e.load(x_zero, 0)), lanes)
             back = e.let(bounds[0] - e.T.Cast("int32", e.load(scale, 2)))
             clear_border(e, sink, out, e.T.Cast("int8", bounds[0]))
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
-                totals = _totals(e, start)
+                totals = e.registers(VECTOR // lanes, lanes)
+                for total in totals:
+                    total.set(e.splat(0.0, lanes))
                 with e.loop(window.kh) as ky, e.loop(window.kw) as kx:
-                    at = (n, *_address(window, self.source, y, x, ky, kx), c * VECTOR)
-                    _accumulate(e, totals, e.load(image, *at, lanes=VECTOR))
+                    row, column = _address(window, (y, x), (ky, kx))
+                    pixel = (n, row, column, c * VECTOR)
+                    for total, value in zip(totals, read(e, self.source, image, pixel), strict=True):
+                        total.set(total.value + e.T.fma(value - less, x_scale, nothing))
                 count = e.splat(e.load(counts, y, x), lanes)
-                means = [e.T.Cast(f"float32x{lanes}", t.value) * scales[0] / count for t in totals]
-                values = [mean / scales[1] + scales[2] for mean in means]
+                values = [total.value / count / y_scale + y_zero for total in totals]
                 result = narrow(e, values, lanes, (back, *bounds[1:]))
                 e.store(out, result, n, y + sink.border, x + sink.border, c * VECTOR, lanes=VECTOR)
         return e.function
+
+
+def ordered_sum(taps: np.ndarray) -> np.ndarray:
+    """Return the fp32 sum over the first two axes, rounded after every addition."""
+    total = np.zeros(taps.shape[2:], np.float32)
+    for tap in taps.reshape(-1, *taps.shape[2:]):
+        total = total + tap
+    return total
 
 
 @dataclass(frozen=True)
@@ -139,11 +150,9 @@ class Int8MaxPool(Kernel):
             image, limits, out = e.args
             clear_border(e, sink, out, e.T.Cast("int8", _limits(e, limits)[0]))
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
-                taps = [
-                    e.load(image, n, *_address(window, self.source, y, x, ky, kx), c * VECTOR, lanes=VECTOR)
-                    for ky in range(window.kh)
-                    for kx in range(window.kw)
-                ]
+                places = [_address(window, (y, x), (ky, kx)) for ky in range(window.kh) for kx in range(window.kw)]
+                b = self.source.border
+                taps = [e.load(image, n, r + b, k + b, c * VECTOR, lanes=VECTOR) for r, k in places]
                 largest = taps[0]
                 for tap in taps[1:]:
                     largest = e.T.max(largest, tap)
@@ -168,10 +177,10 @@ def _totals(e: Emitter, start: Expr) -> list[Register]:
     return totals
 
 
-def _address(window: Window, source: Image, y: Expr, x: Expr, ky: Expr, kx: Expr) -> tuple[Expr, Expr]:
-    """Return row and column in memory of a tap."""
-    row = y * window.sy + ky * window.dy + source.border - window.top
-    return row, x * window.sx + kx * window.dx + source.border - window.left
+def _address(window: Window, pixel: tuple[Expr, Expr], tap: tuple[Expr, Expr]) -> tuple[Expr, Expr]:
+    """Return row and column of the source under a tap."""
+    (y, x), (ky, kx) = pixel, tap
+    return y * window.sy + ky * window.dy - window.top, x * window.sx + kx * window.dx - window.left
 
 
 def _accumulate(e: Emitter, totals: list[Register], bytes_: Expr) -> None:

@@ -418,8 +418,8 @@ def _average_pool(low: Lowering, node: Node, x: Integers, to: Rounded) -> bool:
     counted = inside.place(np.ones((1, source.h, source.w, 1)), 1 if padded else 0)
     counts = window.taps(inside, sink, counted).sum(axis=(0, 3, 4, 5), dtype=np.float32)
     constants = (
-        low.constant(np.array([zero_point(x) * prod(taps)], np.int32)),
-        low.constant(np.array([x.scale.item(), to.scale, to.zero], np.float32)),
+        low.constant(np.array([zero_point(x)], np.int32)),
+        low.constant(np.array([x.scale.item(), to.scale, to.zero, 0], np.float32)),
         low.constant(counts),
         low.constant(limits(to)),
     )

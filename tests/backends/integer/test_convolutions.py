@@ -71,13 +71,17 @@ KERNELS = {
     "dot": (DotConv(*square(48, 20, 7)), N1, Widths()),
     "dot strided": (DotConv(*square(16, 32, 9, 5, 2)), N1, Widths()),
     "dot of three channels": (
-        DotConv(Image(1, 8, 8, 3, 2, 4, "int8"), image(8, 8, 16), Window(3, 3, 1, 1, 1, 1, 1, 1)), N1, Widths(),
+        DotConv(Image(1, 8, 8, 3, 2, 4, "int8"), image(8, 8, 16), Window(3, 3, 1, 1, 1, 1, 1, 1)),
+        N1,
+        Widths(),
     ),
     "dot of rows": (DotConv(image(1, 6, 70, 0), image(1, 6, 10, 0), Window(1, 1)), N1, Widths()),
     "dot and sum": (DotConv(*square(16, 16, 6), Addend(image(6, 6, 16))), N1, Widths()),
     "long": (LongConv(*square(48, 20, 7)), A72, Widths()),
     "long dilated": (
-        LongConv(image(9, 9, 16, 2), image(9, 9, 16), Window(3, 3, 1, 1, 2, 2, 2, 2)), A72, Widths(),
+        LongConv(image(9, 9, 16, 2), image(9, 9, 16), Window(3, 3, 1, 1, 2, 2, 2, 2)),
+        A72,
+        Widths(),
     ),
     "sum and long": (LongConv(*square(16, 16, 6), Addend(image(6, 6, 16, 0), first=True)), A72, Widths()),
     "winograd": (WinogradConv(*square(48, 20, 12)), A72, Widths()),
@@ -106,8 +110,12 @@ def test_kernel_is_exact_on_its_core_and_here(exact, name):
 
 
 @given(
-    ci=st.integers(1, 40), co=st.integers(1, 36), side=st.integers(1, 9), taps=st.sampled_from([1, 3, 5]),
-    stride=st.integers(1, 2), seed=st.integers(0, 99),
+    ci=st.integers(1, 40),
+    co=st.integers(1, 36),
+    side=st.integers(1, 9),
+    taps=st.sampled_from([1, 3, 5]),
+    stride=st.integers(1, 2),
+    seed=st.integers(0, 99),
 )
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_shape(exact, ci, co, side, taps, stride, seed):
