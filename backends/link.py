@@ -45,12 +45,30 @@ def link(program: Program, path: Path, cache: Path | None = None) -> Path:
     return path
 
 
+def relocatable(program: Program, path: Path, cache: Path | None = None) -> Path:
+    """Write `program` to `path` as one object file, to be linked into a program of the user's own; see `link`."""
+    compiled = objects((call.kernel for call in program.calls), program.target, cache)
+    path = Path(path).absolute()
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".galen-") as beside:
+        image = Path(beside, "image.o")
+        _pack(program, image)
+        part = Path(beside, path.name)
+        _link("-r", [image, *compiled.values()], program.target.triple, part)
+        os.replace(part, path)
+    return path
+
+
 def shared_library(parts: Iterable[Path], triple: str, path: Path) -> None:
     """Link object files with zig's LLVM linker, which pip installs for every host.
 
     Functions of the C library stay undefined: the process that loads the library has them.
     """
-    command = [sys.executable, "-m", "ziglang", "ld.lld", "-shared", "--gc-sections", "-m", _emulation(triple)]
+    _link("-shared", parts, triple, path)
+
+
+def _link(form: str, parts: Iterable[Path], triple: str, path: Path) -> None:
+    collect = [] if form == "-r" else ["--gc-sections"]
+    command = [sys.executable, "-m", "ziglang", "ld.lld", form, *collect, "-m", _emulation(triple)]
     done = subprocess.run([*command, "-o", str(path), *map(str, parts)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise GalenError(f"linking failed: {done.stderr.strip().splitlines()[-1]}", where=str(path))

@@ -1,4 +1,4 @@
-"""`galen`: search, compile, measure and the rest. Only argparse is imported until a command runs."""
+"""`galen`: one command per file of `galen.commands`. Only argparse is imported at once, so that `--help` is instant."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,27 +12,24 @@ COMMANDS = (search, compile_, measure, evaluate, sensitivity, emulate, report, t
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 bad input, 2 bad usage, 3 bar missed, 130 interrupted."""
+    """Run the command and return its exit code: see `galen.edge`."""
     return run(_parser(), argv, _dispatch)
 
 
 def _parser() -> Parser:
     parser = Parser(prog="galen", description="Compress networks for the latency of the binary on the target.")
     parser.add_common()
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for command in COMMANDS:
-        name = command.__name__.rpartition(".")[2]
-        summary = (command.__doc__ or "").split("\n", 1)[0].partition(": ")[2]
-        child = commands.add_parser(name, help=summary, description=summary)
-        command.add_arguments(child)
-        child.add_common()
-        child.set_defaults(body=command.execute)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        name = module.__name__.rpartition(".")[2]
+        summary = (module.__doc__ or "").splitlines()[0].partition(": ")[2].rstrip(".")
+        command = commands.add_parser(name, help=summary, description=summary)
+        module.configure(command)
+        command.add_common()
+        command.set_defaults(command=module.run)
     return parser
 
 
 def _dispatch(arguments: argparse.Namespace, out: TextIO) -> int:
-    return int(arguments.body(arguments, out))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    code: int = arguments.command(arguments, out)
+    return code

@@ -1,33 +1,37 @@
-"""galen compile: build a model into a library for the target."""
+"""galen compile: build the binary of a model for a target."""
 
 import argparse
 from pathlib import Path
 from typing import TextIO
 
-from galen.commands import common
-from galen.edge import DONE, Parser
+from galen.commands import options
+from galen.edge import DONE
 
 FORMS = ("lib", "asm", "object", "tir", "relax", "bundle")
 
 
-def add_arguments(parser: Parser) -> None:
-    """Describe the command line."""
-    common.add_model(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.so", help="where to write")
-    parser.add_argument("--emit", choices=FORMS, default="lib", help="what to write (lib: a shared library)")
-    common.add_target(parser)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    options.add_model(parser)
+    options.add_target(parser)
+    add = parser.add_argument
+    add("-o", "--output", required=True, type=Path, metavar="OUT.so", help="where to write")
+    add("--emit", choices=FORMS, default="lib",
+        help="lib: shared library (default); object: one relocatable object; asm, tir: text of the kernels; relax: "
+        "text of the program around them; bundle: .tar of the library and its interface")  # fmt: skip
 
 
-def execute(arguments: argparse.Namespace, out: TextIO) -> int:
-    """Compile the model."""
+def run(arguments: argparse.Namespace, out: TextIO) -> int:
+    """Build and say what was written."""
+    from galen.backends.build import lower  # noqa: PLC0415
     from galen.backends.emit import emit  # noqa: PLC0415
-    from galen.backends.lower import lower  # noqa: PLC0415
     from galen.backends.targets import find  # noqa: PLC0415
     from galen.ir.io import check_target, load  # noqa: PLC0415
 
-    check_target(arguments.output)
     target = find(arguments.target)
-    program = lower(load(arguments.model), target, common.shapes(arguments))
+    shapes = options.shapes(arguments)
+    check_target(str(arguments.output))
+    program = lower(load(arguments.model), target, shapes)
     emit(program, arguments.emit, arguments.output)
-    out.write(f"{arguments.output}: {len(program.calls)} kernels for {target.name}\n")
+    out.write(f"{arguments.output}: {len(program.calls)} kernel calls for {target.name}\n")
     return DONE

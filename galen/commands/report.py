@@ -1,22 +1,21 @@
-"""galen report: draw the page of one search, or compare several."""
+"""galen report: write the page of a search, or compare several."""
 
 import argparse
 from pathlib import Path
 from typing import TextIO
 
-from galen.edge import DONE, Parser
+from galen.edge import DONE
 
 
-def add_arguments(parser: Parser) -> None:
-    """Describe the command line."""
-    parser.add_argument("folders", nargs="+", type=Path, metavar="OUTDIR", help="what searches left")
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument("folders", nargs="+", type=Path, metavar="OUTDIR", help="folders of searches")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT.html",
-                        help="default: report.html in the folder, comparison.html beside several")  # fmt: skip
+        help="default: OUTDIR/report.html of one search, comparison.html of several")  # fmt: skip
 
 
-def execute(arguments: argparse.Namespace, out: TextIO) -> int:
-    """Write the page."""
-    from galen.ir import GalenError  # noqa: PLC0415
+def run(arguments: argparse.Namespace, out: TextIO) -> int:
+    """Write the page and say where it is."""
     from galen.journal import Journal  # noqa: PLC0415
     from galen.outputs import JOURNAL, REPORT  # noqa: PLC0415
     from galen.report.page import write  # noqa: PLC0415
@@ -24,12 +23,10 @@ def execute(arguments: argparse.Namespace, out: TextIO) -> int:
 
     runs = []
     for folder in arguments.folders:
-        if not (folder / JOURNAL).is_file():
-            raise GalenError("no search has been here", where=str(folder), hint=f"it holds no {JOURNAL}")
         with Journal.open(folder / JOURNAL) as journal:
             runs.append(run_of(journal))
-    single = len(runs) == 1
-    path = arguments.output or (arguments.folders[0] / REPORT if single else Path("comparison.html"))
+    several = Path("comparison.html")
+    path = arguments.output or (arguments.folders[0] / REPORT if len(runs) == 1 else several)
     write(runs, path)
     out.write(f"{path}\n")
     return DONE

@@ -1,61 +1,71 @@
-"""galen search: find the best compressed model for a target, within a latency or above an accuracy."""
+"""galen search: find the best compression of a model for a target."""
 
 import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from galen.commands import common
-from galen.edge import Parser
+from galen.commands import options
 
 if TYPE_CHECKING:
     from galen.options import SearchOptions
 
 
-def add_arguments(parser: Parser) -> None:
-    """Describe the command line."""
-    common.add_model(parser)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    options.add_model(parser)
+    options.add_target(parser)
+    options.add_runner(parser)
     add = parser.add_argument
-    add("-o", "--output", type=Path, required=True, metavar="OUTDIR", help="folder for everything that is found")
-    add("--data", required=True, metavar="D", help="what rewards and choices use: .npz, folder, or module:function")
-    add("--train-data", metavar="D2", help="what calibrates, recovers and fine-tunes; default: --data")
-    add("--test-data", metavar="D3", help="only reported")
+    add("-o", "--output", required=True, type=Path, metavar="OUTDIR", help="folder for the results; must not exist")
+    add(
+        "--data", required=True, metavar="D", help="rewards and choices: .npz, folder of class folders, module:function"
+    )
+    add("--train-data", metavar="D", help="calibration and recovery; default: --data")
+    add("--test-data", metavar="D", help="only reported, never used for a choice")
+    add("--metric", metavar="module:function", help="instead of top-1 accuracy")
     add("--agent", default="joint", metavar="A",
-        help="joint, prune, quantize; random, uniform, evolutionary, bayesian, gaussian, knapsack (joint)")  # fmt: skip
-    add("--max-latency", metavar="L", help="25%% of the fp32 build's latency, or 4.2ms; default without a bound: 50%%")
-    add("--min-accuracy", metavar="A", help="=0.91, or relative to the original: =-0.005")
-    add("--episodes", type=common.whole(1), metavar="N", help="policies to evaluate (150, unlimited with a budget)")
-    add("--time-budget", type=common.duration, metavar="30m", help="time for the episodes")
-    add("--recover", default="statistics", metavar="R", help="none, statistics or steps:N, before accuracy counts")
-    add("--finetune-epochs", type=common.whole(0), default=0, metavar="N", help="epochs for the winner (0)")
-    add("--criterion", default="l1", metavar="C", help="which channels go first (l1)")
-    add("--subset", type=common.whole(1), default=1000, metavar="N", help="samples that score a candidate (1000)")
-    add("--warm-start", default="knapsack", metavar="W", help="knapsack, none, or the folder of a search (knapsack)")
-    add("--reward", metavar="R", help="of the learning agents: r3 to r7, or their own")
+        help="joint, prune, quantize, random, uniform, evolutionary, bayesian, gaussian or knapsack")  # fmt: skip
+    add("--max-latency", metavar="25%|4.2ms", help="of the fp32 build of the input, or absolute")
+    add("--min-accuracy", metavar="A", help="a share of 1 as 0.91; relative to the original as =-0.005")
+    add(
+        "--episodes",
+        type=options.positive,
+        metavar="N",
+        help="policies to evaluate (default 150 without a time budget)",
+    )
+    add("--time-budget", type=options.duration, metavar="30m", help="time for the episodes, over all runs")
+    add("--recover", default="statistics", metavar="R",
+        help="repair before scoring: none, statistics (default), reconstruct, steps:N")  # fmt: skip
+    add("--finetune-epochs", type=options.natural, default=0, metavar="N", help="of the winner (default 0)")
+    add("--criterion", default="l1", metavar="C", help="which channels go first (default l1)")
+    add(
+        "--subset",
+        type=options.positive,
+        default=1000,
+        metavar="N",
+        help="samples that score an episode (default 1000)",
+    )
+    add("--warm-start", default="knapsack", metavar="W", help="none, knapsack (default) or the folder of a search")
+    add("--reward", metavar="R", help="reward of a learning agent, r3 to r7; default: its own")
     add("--faithful", action="store_true", help="the published constants and network sizes")
-    add("--metric", metavar="MODULE:FUNCTION", help="your own metric instead of top-1 or agreement")
-    add("--workers", type=common.whole(1), default=1, metavar="N", help="processes that evaluate (1)")
+    add("--workers", type=options.positive, default=1, metavar="N", help="processes that evaluate (default 1)")
     add("--resume", action="store_true", help="go on with the search in OUTDIR")
-    common.add_target(parser)
-    common.add_runner(parser)
-    common.add_output_form(parser)
+    options.add_seed(parser)
+    options.add_json(parser)
 
 
-def execute(arguments: argparse.Namespace, out: TextIO) -> int:
-    """Search, showing progress on a terminal, and print what came of it."""
-    from galen.progress import watching  # noqa: PLC0415
-    from galen.search import search  # noqa: PLC0415
+def run(arguments: argparse.Namespace, out: TextIO) -> int:
+    """Search, show progress on standard error, and print the result."""
+    from galen.commands.progress import table, watcher  # noqa: PLC0415
+    from galen.driver import search  # noqa: PLC0415
 
-    options = _options(arguments)
-    with watching(quiet=arguments.json) as watcher:
-        result = search(options, watcher)
+    with watcher() as watch:
+        result = search(_options(arguments), watch)
     if arguments.json:
-        json.dump(result.to_json(), out)
-        out.write("\n")
+        out.write(json.dumps(result.to_json()) + "\n")
     else:
-        from galen.table import summary  # noqa: PLC0415
-
-        out.write(summary(result, options))
+        out.write(table(result, arguments.output))
     return result.exit_code
 
 
@@ -63,29 +73,14 @@ def _options(arguments: argparse.Namespace) -> "SearchOptions":
     from galen.objective import Objective  # noqa: PLC0415
     from galen.options import SearchOptions  # noqa: PLC0415
 
+    same = (
+        *("data", "output", "train_data", "test_data", "metric", "agent", "episodes", "time_budget", "target"),
+        *("recover", "finetune_epochs", "criterion", "subset", "warm_start", "reward", "faithful", "workers"),
+        *("seed", "resume", "runner", "threads"),
+    )
     return SearchOptions(
-        model=arguments.model,
-        data=arguments.data,
-        output=arguments.output,
-        train_data=arguments.train_data,
-        test_data=arguments.test_data,
-        agent=arguments.agent,
+        model=Path(arguments.model),
         objective=Objective.parse(arguments.max_latency, arguments.min_accuracy),
-        episodes=arguments.episodes,
-        time_budget=arguments.time_budget,
-        target=arguments.target,
-        runner=arguments.runner,
-        threads=arguments.threads,
-        shapes=common.shapes(arguments),
-        metric=arguments.metric,
-        recover=arguments.recover,
-        finetune_epochs=arguments.finetune_epochs,
-        criterion=arguments.criterion,
-        subset=arguments.subset,
-        warm_start=arguments.warm_start,
-        reward=arguments.reward,
-        faithful=arguments.faithful,
-        workers=arguments.workers,
-        seed=arguments.seed,
-        resume=arguments.resume,
+        shapes=options.shapes(arguments),
+        **{name: getattr(arguments, name) for name in same},
     )

@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 48
 
 @dataclass(frozen=True)
 class Dot:
-    """One model. `role` is `missed`, `met`, `front`, `best` or `baseline`; `run` its series; `tip` the hover's lines."""
+    """One model; `role` is `missed`, `met`, `front`, `best` or `baseline`, `run` its series, `tip` the hover."""
 
     x: float
     y: float

@@ -1,9 +1,9 @@
 """Sensitivity heat map: layers down, parameters and their ratios across, KL divergence as colour."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from galen.report.data import Run
 from galen.report.words import short_names
 
 CELL, ROW, LEFT, TOP, GAP = 24, 18, 190, 44, 22
@@ -33,27 +33,27 @@ class Heat:
     floor: float = FLOOR
 
 
-def heat(run: Run) -> Heat | None:
-    """Lay out the sensitivities of `run`, None when there are none."""
-    layers = [layer for layer in run.layers if layer.sensitivity]
+def heat(curves: Mapping[str, Mapping[str, tuple[float, ...]]]) -> Heat | None:
+    """Lay out divergences by layer and parameter, at rising ratios; None when there are none."""
+    layers = {name: each for name, each in curves.items() if each}
     if not layers:
         return None
-    parameters = list(dict.fromkeys(name for layer in layers for name in layer.sensitivity))
-    longest = max(len(values) for layer in layers for values in layer.sensitivity.values())
+    parameters = list(dict.fromkeys(name for each in layers.values() for name in each))
+    longest = max(len(values) for each in layers.values() for values in each.values())
     starts = {name: LEFT + index * (longest * CELL + GAP) for index, name in enumerate(parameters)}
-    highest = max((v for layer in layers for values in layer.sensitivity.values() for v in values), default=0.0)
+    highest = max((v for each in layers.values() for values in each.values() for v in values), default=0.0)
     cells = tuple(
         Cell(
             x=starts[name] + column * CELL,
             y=TOP + row * ROW,
             strength=_strength(value, highest),
-            tip=(layer.name, f"{name.replace('_', ' ')} at ratio {column / 10:.1f}", f"KL {value:.3g}"),
+            tip=(layer, f"{name.replace('_', ' ')} at ratio {column / 10:.1f}", f"KL {value:.3g}"),
         )
-        for row, layer in enumerate(layers)
-        for name, values in layer.sensitivity.items()
+        for row, (layer, each) in enumerate(layers.items())
+        for name, values in each.items()
         for column, value in enumerate(values)
     )
-    names = short_names([layer.name for layer in layers])
+    names = short_names(list(layers))
     return Heat(
         cells=cells,
         rows=tuple((TOP + row * ROW, name) for row, name in enumerate(names)),

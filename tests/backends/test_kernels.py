@@ -24,7 +24,7 @@ from galen.backends.kernels.steps import Activation, Binary
 from galen.backends.kernels.window import Window
 from galen.backends.kernels.winograd import WinogradConv
 from galen.backends.targets import find
-from tests.backends.kernel_check import check, random_inputs
+from kernel_check import check, random_inputs
 
 few = settings(max_examples=4, deadline=None, phases=[Phase.generate], derandomize=True)
 channels = st.integers(1, 21)

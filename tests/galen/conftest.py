@@ -43,7 +43,7 @@ def layer(index: int, name: str, rng: np.random.Generator) -> Layer:
         latency_after=before * (keep / width) * 0.5 if index != 5 else before * 1.1,
         kernel_before="winograd4x4_fp32",
         kernel_after="lanes_4x4",
-        sensitivity={k: tuple(float(x) for x in np.sort(rng.exponential(0.3, 10))) for k in ("sparsity", "weight_bits")},
+        sensitivity={name: tuple(np.sort(rng.exponential(0.3, 10)).tolist()) for name in ("sparsity", "weight_bits")},
         frozen="" if index else "its input is the model's input",
     )
 

@@ -1,0 +1,1 @@
+../../galen/api.py

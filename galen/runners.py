@@ -1,0 +1,49 @@
+"""Runners by the name that `--runner` takes."""
+
+from dataclasses import dataclass
+
+from galen.backends.runner import EmulatorRunner, Runner
+from galen.backends.target import Target
+from galen.ir import UsageError
+
+NAMES = ("emulator", "local", "rpc")
+
+
+@dataclass(frozen=True)
+class RunnerOptions:
+    """Where a model is run.
+
+    Attributes:
+        name: one of `NAMES`; None: `local` for the host, else `emulator`.
+        threads: of one inference.
+        runs: measurements, where time is real.
+        tracker, key: host and port of a tracker, and the devices to ask it for.
+        device: host and port of one device.
+    """
+
+    name: str | None = None
+    threads: int = 1
+    runs: int = 10
+    tracker: str | None = None
+    key: str | None = None
+    device: str | None = None
+
+    def chosen(self, target: Target) -> str:
+        """Return the runner's name, the default where none was given."""
+        return self.name or ("local" if target.name == "host" else "emulator")
+
+    def open(self, target: Target) -> Runner:
+        """Return the runner.
+
+        Raises:
+            UsageError: there is none of that name, or it lacks an option.
+            GalenError: it does not run code for `target`.
+        """
+        name = self.chosen(target)
+        if name == "emulator":
+            return EmulatorRunner(target)
+        if name == "local":
+            from galen.backends.local_runner import LocalRunner, Plan  # noqa: PLC0415
+
+            return LocalRunner(target, Plan(repeats=self.runs))
+        raise UsageError(f"unknown runner {name!r}", where="--runner", hint=f"known: {', '.join(NAMES)}")
