@@ -20,6 +20,7 @@ from galen.passes import origin
 from galen.passes.policy import Policy
 from galen.passes.prune import Prune
 from galen.passes.quantize import Quantize
+from galen.passes.recover.reconstruction import Reconstruction
 from galen.passes.recover.statistics import Statistics
 from galen.subject import Subject
 
@@ -113,16 +114,20 @@ class Compressor:
         if self.recovery.method == "statistics":
             self._statistics.match(model, cut)
         elif self.recovery.method == "reconstruct":
-            from galen.passes.recover import reconstruct  # noqa: PLC0415
-            reconstruct(model, subject.model, cut, subject.train)
+            self._reconstruction.fit(model, cut)
         if self.recovery.steps:
-            from galen.passes.recover import distill  # noqa: PLC0415
+            from galen.passes.recover.distillation import distill  # noqa: PLC0415
+
             generator = np.random.default_rng(self.seed)
             distill(model, subject.model, subject.train, self.recovery.steps, generator)
 
     @cached_property
     def _statistics(self) -> Statistics:
         return Statistics(self.subject.model, self.subject.train)
+
+    @cached_property
+    def _reconstruction(self) -> Reconstruction:
+        return Reconstruction(self.subject.model, self.subject.train)
 
     def quantize(self, model: Model, policy: Policy) -> None:
         """Quantize in place, calibrating on the training data."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from galen.backends.accuracy import Accuracy
 from galen.backends.build import lower
 from galen.backends.latency import Latency
-from galen.backends.runner import EmulatorRunner, Runner
+from galen.backends.runner import Runner
 from galen.backends.target import Target
 from galen.backends.targets import find
-from galen.ir import Model, Samples, UsageError
+from galen.ir import Model, Samples
 from galen.ir.costs import costs
 from galen.ir.dataset import open_dataset
 from galen.ir.io import load
@@ -17,6 +17,7 @@ from galen.options import SearchOptions
 from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.simplify import Simplify
 from galen.passes.space import Space, space_of
+from galen.runners import RunnerOptions
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Subject:
         data = open_dataset(options.data, model)
         train = open_dataset(options.train_data, model) if options.train_data else data
         test = open_dataset(options.test_data, model) if options.test_data else None
-        runner = runner_of(options.runner, target)
+        runner = RunnerOptions(options.runner, options.threads).open(target)
         return cls(original, model, target, runner, options.shapes, data, train, test, options.metric)
 
     def space(self) -> Space:
@@ -74,15 +75,3 @@ class Subject:
     def accuracy(self, samples: Samples) -> Accuracy:
         """Return the scorer on `samples`."""
         return Accuracy(samples, reference=self.original, metric=self.metric)
-
-
-def runner_of(name: str | None, target: Target) -> Runner:
-    """Return the runner that `--runner` names: by default `local` for the host, else `emulator`.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    name = name or ("local" if target.name == "host" else "emulator")
-    if name == "emulator":
-        return EmulatorRunner(target)
-    raise UsageError(f"unknown runner {name!r}", where="--runner", hint="known: emulator, local, rpc")
