@@ -10,7 +10,7 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--data DIR`: real networks and images, which are not part of this repository."""
     parser.addoption("--update-golden", action="store_true", help="write what passes do now into tests/golden")
-    parser.addoption("--data", metavar="DIR", help="folder of real networks and images; tests that need it skip without")
+    parser.addoption("--data", metavar="DIR", help="folder of real networks and images")
 
 
 @pytest.fixture(scope="session")
