@@ -165,13 +165,14 @@ def mean_scale(x: Integers, to: Rounded, count: int) -> np.float32:
 
 def _reduce_mean(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
     x = activation(node.inputs[0])
-    if x is None or len(get(x.q).shape) != 4 or sorted(a % 4 for a in _axes(node)) != [2, 3]:
+    if x is None or len(get(x.q).shape) != 4 or sorted(a % 4 for a in reduced_axes(node)) != [2, 3]:
         return None
     mean = _global_average(node, to, get)
     return mean if mean is None or node.attributes.get_int("keepdims", 1) else mean[:, :, 0, 0]
 
 
-def _axes(node: Node) -> Sequence[int]:
+def reduced_axes(node: Node) -> Sequence[int]:
+    """Return the axes of a reduction, as an input or an attribute."""
     if len(node.inputs) > 1 and node.inputs[1] is not None:
         axes = const_value(node.inputs[1])
         return [] if axes is None else [int(a) for a in axes]

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from galen.backends.integer_rules import Layer, grid, layer, mean_scale, multiplier, table
+from galen.backends.integer_rules import Layer, grid, layer, mean_scale, multiplier, reduced_axes, table
 from galen.backends.integer_rules import dequantize as in_numpy
 from galen.backends.integer_rules import quantize as rounded_to
 from galen.backends.kernels.base import Image, Spec
@@ -383,32 +383,40 @@ def _look_up(low: Lowering, node: Node, x: Integers, to: Rounded, values: np.nda
 def average(low: Lowering, node: Node) -> bool:
     """Lower GlobalAveragePool, AveragePool, and ReduceMean over the image."""
     x, to = activation(node.inputs[0]), rounded(node)
-    if x is None or to is None or len(low.shape(x.q)) != 4 or len(low.shape(to.q)) != 4:
+    if x is None or to is None or len(low.shape(x.q)) != 4:
         return False
     if not _whole(low, node, x):
         return _average_pool(low, node, x, to)
     buffer, source = image(low, x)
-    sink, count = form(low, to.q, readers_border(low, to.q)), source.h * source.w
+    count = source.h * source.w
     constants = (
         low.constant(np.array([zero_point(x) * count], np.int32)),
         low.constant(np.array([mean_scale(x, to, count)], np.float32)),
         low.constant(limits(to)),
     )
-    kernel = Int8GlobalAverage(source, sink)
-    low.call(kernel, (buffer, *constants, store(low, to, sink, node)), node)
+    pixel = Image(source.n, 1, 1, source.c, 0, LANES, "int8")
+    sink = form(low, to.q, readers_border(low, to.q)) if len(low.shape(to.q)) == 4 else pixel
+    result = low.buffer(sink.spec)
+    low.call(Int8GlobalAverage(source, sink), (buffer, *constants, result), node)
+    low.absorb(*to.nodes)
+    kept = sink if len(low.shape(to.q)) == 4 else form(low, to.q)
+    low.alias(to.q, low.view(result, kept.spec.shape), kept)
     publish(low, to, node)
     return True
 
 
 def _whole(low: Lowering, node: Node, x: Integers) -> bool:
     """Return whether the mean is over the image."""
+    n, c, *size = low.shape(x.q)
+    if node.op_type == "ReduceMean" and sorted(axis % 4 for axis in reduced_axes(node)) != [2, 3]:
+        return False
     if node.op_type != "AveragePool":
-        return low.shape(node.outputs[0])[2:] == (1, 1)
-    return tuple(attribute(node, "kernel_shape")) == low.shape(x.q)[2:] and not any(attribute(node, "pads", [0]))
+        return low.shape(node.outputs[0]) in ((n, c, 1, 1), (n, c))
+    return list(attribute(node, "kernel_shape")) == size and not any(attribute(node, "pads", [0]))
 
 
 def _average_pool(low: Lowering, node: Node, x: Integers, to: Rounded) -> bool:
-    if node.op_type != "AveragePool" or attribute(node, "ceil_mode", 0):
+    if node.op_type != "AveragePool" or attribute(node, "ceil_mode", 0) or len(low.shape(to.q)) != 4:
         return False
     taps = tuple(attribute(node, "kernel_shape"))
     buffer, source = image(low, x, window_border(node, taps))

@@ -13,7 +13,7 @@ from galen.backends.lower.permute import transpose
 from galen.backends.lower.pooling import global_average, pool
 from galen.backends.lower.product import product
 from galen.backends.lower.rows import layer_norm, softmax
-from galen.backends.lower.shape import gather, move, reshape, slice_
+from galen.backends.lower.shape import gather, lookup, move, reshape, slice_
 from galen.ir import Node
 
 Rule = Callable[[Lowering, Node], bool]
@@ -25,8 +25,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "MaxPool": (quantized.max_pool, pool),
     "AveragePool": (quantized.average, pool),
     "GlobalAveragePool": (quantized.average, global_average),
+    "ReduceMean": (quantized.average,),
     "Slice": (quantized.move, move, slice_),
-    "Gather": (gather,),
+    "Gather": (gather, lookup),
     "Concat": (concat,),
     "Split": (split,),
     "Transpose": (transpose,),
