@@ -22,7 +22,8 @@ def static_shape(value: onnx_ir.Value | None) -> tuple[int, ...] | None:
     """Return the shape of `value` as numbers, None when its rank or a dimension is unknown."""
     if value is None or value.shape is None or not value.shape.is_static():
         return None
-    return tuple(int(dim) for dim in value.shape.numpy())
+    dims = tuple(int(dim) for dim in value.shape.numpy())
+    return None if min(dims, default=0) < 0 else dims  # some exporters write -1 for "unknown"
 
 
 def elements(value: onnx_ir.Value) -> int | None:
@@ -194,11 +195,12 @@ def pin(model: onnx_ir.Model, shapes: Shapes | None = None) -> bool:
     for graph in model.graphs():
         for node in graph:
             for value in node.outputs:
-                if value.shape is not None and not value.shape.is_static():
+                if value.shape is not None and static_shape(value) is None:
                     value.shape = _substitute(value.shape, symbols)
     return infer(model) or changed
 
 
 def _substitute(shape: onnx_ir.Shape, symbols: Mapping[str, int]) -> onnx_ir.Shape:
     """Replace bound symbols by their numbers and forget the others, which may have been expressions of them."""
-    return onnx_ir.Shape(dim if isinstance(dim, int) else symbols.get(symbol(dim) or "") for dim in shape)
+    numbers = ((dim if dim >= 0 else None) if isinstance(dim, int) else symbols.get(symbol(dim) or "") for dim in shape)
+    return onnx_ir.Shape(numbers)

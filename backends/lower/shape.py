@@ -4,6 +4,7 @@ from math import prod
 
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.layout import Move
+from galen.backends.kernels.lookup import Lookup
 from galen.backends.kernels.permute import Permute
 from galen.backends.lower.axes import image_axes
 from galen.backends.lower.fuse import sole_reader
@@ -79,6 +80,19 @@ def gather(low: Lowering, node: Node) -> bool:
     kernel = Move(whole, part, (outer, 1, inner), (0, int(index.ravel()[0]) % shape[axis], 0))
     read = low.view(low.dense(node.inputs[0]), whole.spec.shape)
     low.call(kernel, (read, low.view(low.define(node.outputs[0], spec), part.spec.shape)), node)
+    return True
+
+
+def lookup(low: Lowering, node: Node) -> bool:
+    """Lower Gather of rows."""
+    table, index, output = (*node.inputs, node.outputs[0])
+    if attribute(node, "axis", 0) % len(low.shape(table)) != 0:
+        return False
+    entries, *row = low.shape(table)
+    count, spec = prod(low.shape(index)), low.spec(output)
+    kernel = Lookup(entries, prod(row), count, low.spec(index).dtype, spec.dtype)
+    found = (low.view(low.dense(v), s.shape) for v, s in zip((table, index), kernel.args, strict=False))
+    low.call(kernel, (*found, low.view(low.define(output, spec), kernel.args[-1].shape)), node)
     return True
 
 
