@@ -93,10 +93,15 @@ class Factorise(Pass, name="factorise"):
         return [_pointwise(inner.T, weight.ndim), core, _pointwise(outer, weight.ndim)]
 
     def _split(self, matrix: Array) -> tuple[Array, Array]:
-        """Return the two factors of the truncated SVD; the squared error is the sum of the dropped squared values."""
+        """Return the two factors of the truncated SVD; the squared error is the sum of the dropped squared values.
+
+        A pair of vectors is unique up to its sign, which libraries choose differently: here a factor's largest
+        element is positive.
+        """
         u, s, v = np.linalg.svd(matrix, full_matrices=False)
+        sign = np.sign(u[np.abs(u).argmax(axis=0), np.arange(len(s))])
         root, rank = np.sqrt(s), self._rank(s)
-        return u[:, :rank] * root[:rank], root[:rank, None] * v[:rank]
+        return (u * sign * root)[:, :rank], ((sign * root)[:, None] * v)[:rank]
 
     def _basis(self, matrix: Array) -> Array:
         u, s, _ = np.linalg.svd(matrix, full_matrices=False)

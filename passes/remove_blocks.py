@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from galen.ir import GalenError, Model, Node, Value
+from galen.ir import GalenError, Model, Node, UsageError, Value
 from galen.ir.coupling.weights import is_weight
 from galen.ir.edit import all_nodes, can_stand_for, replace_uses
 from galen.passes import origin
@@ -29,7 +29,11 @@ class RemoveBlocks(Pass, name="remove-blocks"):
         blocks: names or patterns of the Add nodes that end the blocks, or of layers in their bodies.
     """
 
-    blocks: tuple[str, ...]
+    blocks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise UsageError("remove-blocks takes blocks, names or patterns")
 
     def apply(self, model: Model, /) -> bool:
         """Return whether a block was removed.
