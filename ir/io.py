@@ -19,6 +19,9 @@ from galen.ir.errors import GalenError
 from galen.ir.tensors import BufferSource, FileSource, Source, StoredTensor
 
 STANDARD_STREAM = "-"
+INITIALIZERS_NEED_NOT_BE_INPUTS = 4
+"""The IR version from which on an initializer may, but need not, be an input: the oldest that models are kept in."""
+
 PROTOBUF_LIMIT = 2**31 - 2**24
 """Bytes of tensors that a single file can hold, with room for the graph."""
 
@@ -254,6 +257,7 @@ def from_proto(
         raise GalenError(str(error), where=name) from error
     for value in model.graph.inputs:
         _open_negative_dims(value)
+    model.ir_version = max(model.ir_version, INITIALIZERS_NEED_NOT_BE_INPUTS)
     return model
 
 

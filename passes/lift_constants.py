@@ -7,9 +7,6 @@ from galen.ir.edit import Names, all_nodes, const_tensor, owner, register_tensor
 from galen.ir.library import RemoveInitializersFromInputsPass, applied
 from galen.passes.base import Pass
 
-INITIALIZERS_NEED_NOT_BE_INPUTS = 4
-"""The IR version from which on an initializer may be no input."""
-
 
 @dataclass(frozen=True)
 class LiftConstants(Pass, name="lift-constants"):
@@ -23,8 +20,6 @@ class LiftConstants(Pass, name="lift-constants"):
     def apply(self, model: Model, /) -> bool:
         """Return whether there was a Constant node or an overridable initializer."""
         changed = applied(RemoveInitializersFromInputsPass(), model)
-        if changed:
-            model.ir_version = max(model.ir_version, INITIALIZERS_NEED_NOT_BE_INPUTS)
         names = Names(model)
         for node in all_nodes(model):
             if node.op_type == "Constant" and not node.domain and not node.outputs[0].is_graph_output():
