@@ -6,6 +6,7 @@ predict, and therefore do, the same.
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from galen.backends.latency import Latency
@@ -17,20 +18,23 @@ RATE = 0.3
 
 _Sample = tuple[float, float, float]
 """Share of outputs kept, share of inputs kept, milliseconds."""
+_Whole = tuple[float, float, float, float]
+"""Mean share of channels kept, share of layers below fp32, share of neighbours of unlike width, milliseconds."""
 
 
 @dataclass
 class LatencyPredictor:
-    """Sum over layers of the nearest timed variant of each, scaled by its share of the work.
+    """Sum over layers of the nearest timed variant of each, scaled by a power of its work.
 
-    Near means: same widths, and a small ratio of channels. What belongs to no layer of the space (pooling, additions,
-    conversions) is interpolated between whole networks. What candidates turned out to take beyond the estimate is
-    added to it, with as much again as that varies, so that most candidates keep within a bound.
+    Near means: same widths, and a small ratio of channels. The power is that of the layer's own samples: kernels that
+    pad their channels gain less than in proportion. What belongs to no layer of the space (pooling, additions,
+    conversions between widths) is interpolated between whole networks. What candidates turned out to take beyond the
+    estimate is added to it, with as much again as that varies, so that most candidates keep within a bound.
     """
 
     space: Space
     _layers: dict[str, list[_Sample]] = field(default_factory=dict)
-    _rest: list[_Sample] = field(default_factory=list)
+    _rest: list[_Whole] = field(default_factory=list)
     _drift: float = 0.0
     _spread: float = 0.0
 
@@ -61,19 +65,19 @@ class LatencyPredictor:
         return sum(self.layer(layer, policy) for layer in self.space.layers) + self._other(policy)
 
     def layer(self, layer: LayerRange, policy: Policy) -> float:
-        """Return one layer's share of it: the time of the nearest sample times the ratio of work."""
+        """Return one layer's share of it: the time of the nearest sample times a power of the ratio of work."""
         out, inner = self._shares(layer, policy)
         samples = self._layers.get(self._key(layer, policy)) or self._layers.get(f"{layer.name}|{FP32}", [])
         if not samples:
             return 0.0
         near = min(samples, key=lambda s: abs(math.log(s[0] / out)) + abs(math.log(s[1] / inner)))
-        return near[2] * out * inner / (near[0] * near[1])
+        return near[2] * (out * inner / (near[0] * near[1])) ** _exponent(samples)
 
     def _other(self, policy: Policy) -> float:
         """Mean over the networks seen, weighted by the inverse square of their distance."""
-        kept, bits = self._summary(policy)
-        weights = [1 / ((k - kept) ** 2 + (b - bits) ** 2 + 1e-6) for k, b, _ in self._rest]
-        return sum(w * ms for w, (_, _, ms) in zip(weights, self._rest, strict=True)) / max(sum(weights), 1e-12)
+        here = self._summary(policy)
+        weights = [1 / (sum((a - b) ** 2 for a, b in zip(here, seen[:3], strict=True)) + 1e-6) for seen in self._rest]
+        return sum(w * seen[3] for w, seen in zip(weights, self._rest, strict=True)) / max(sum(weights), 1e-12)
 
     def _key(self, layer: LayerRange, policy: Policy) -> str:
         return f"{layer.name}|{policy.layers.get(layer.name, FP32)}"
@@ -84,24 +88,34 @@ class LatencyPredictor:
             self.space.share(layer.inputs, layer.in_channels, policy),
         )
 
-    def _summary(self, policy: Policy) -> tuple[float, float]:
-        """Mean share of channels kept, mean share of layers that are not fp32."""
-        layers = self.space.layers
-        kept = sum(self._shares(layer, policy)[0] for layer in layers) / max(len(layers), 1)
-        narrow = sum(policy.layers.get(layer.name, FP32) != FP32 for layer in layers) / max(len(layers), 1)
-        return kept, narrow
+    def _summary(self, policy: Policy) -> tuple[float, float, float]:
+        """Return the first three entries of `_Whole`."""
+        layers, count = self.space.layers, max(len(self.space.layers), 1)
+        kept = sum(self._shares(layer, policy)[0] for layer in layers) / count
+        narrow = [policy.layers.get(layer.name, FP32) != FP32 for layer in layers]
+        unlike = sum(a != b for a, b in pairwise(narrow))
+        return kept, sum(narrow) / count, unlike / count
 
     def state(self) -> dict[str, Any]:
         """Return all samples."""
-        return {"layers": {key: list(map(list, s)) for key, s in self._layers.items()}, "rest": list(map(list, self._rest)), "error": [self._drift, self._spread]}
+        return {
+            "layers": {key: list(map(list, s)) for key, s in self._layers.items()},
+            "rest": list(map(list, self._rest)),
+            "error": [self._drift, self._spread],
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        self._layers = {key: [_sample(s) for s in samples] for key, samples in state["layers"].items()}
-        self._rest = list(map(_sample, state["rest"]))
+        self._layers = {key: [(a, b, c) for a, b, c in samples] for key, samples in state["layers"].items()}
+        self._rest = [(a, b, c, d) for a, b, c, d in state["rest"]]
         self._drift, self._spread = state["error"]
 
 
-def _sample(values: list[float]) -> _Sample:
-    out, inner, milliseconds = values
-    return out, inner, milliseconds
+def _exponent(samples: list[_Sample]) -> float:
+    """Return the slope of log time over log work, 0 to 1.2; 1 when the samples do not tell."""
+    points = [(math.log(out * inner), math.log(ms)) for out, inner, ms in samples if ms > 0]
+    mean_work = sum(work for work, _ in points) / max(len(points), 1)
+    spread = sum((work - mean_work) ** 2 for work, _ in points)
+    if spread < 1e-3:
+        return 1.0
+    return min(max(sum((work - mean_work) * time for work, time in points) / spread, 0.0), 1.2)

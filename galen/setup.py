@@ -1,5 +1,6 @@
 """Everything that is known before the first episode: baseline, space, goal, sensitivity, first latencies."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,9 +112,8 @@ def _timed_space(compress: Compressor, whole: Latency) -> tuple[Space, LatencyPr
     predictor = LatencyPredictor(space)
     predictor.learn(space.legal(Policy()), whole)
     halves = {group.name: Keep(-(-group.size // 2), group.size) for group in space.groups}
-    for widths in sorted({pair for layer in space.layers for pair in layer.widths} | {FP32}, reverse=True):
-        for policy in _probes(space, widths, halves):
-            predictor.learn(policy, compress.subject.latency(compress.unrepaired(policy)))
+    for policy in _probes(space, halves):
+        predictor.learn(policy, compress.subject.latency(compress.unrepaired(policy)))
     layers = tuple(replace(layer, widths=_paying(layer, space, predictor, halves)) for layer in space.layers)
     return replace(space, layers=layers), predictor
 
@@ -130,26 +130,32 @@ def _coarse(space: Space) -> Space:
     return replace(space, groups=tuple(groups))
 
 
-def _probes(space: Space, widths: Bits, halves: Mapping[str, Keep]) -> list[Policy]:
-    """Return the policies that give `widths` to every layer that takes them, whole and with half the channels."""
-    layers = {layer.name: widths for layer in space.layers if widths in layer.widths}
-    whole, half = (space.legal(Policy(groups=groups, layers=layers)) for groups in ({}, halves))
-    return [half] if widths == FP32 else [whole, half]
+def _probes(space: Space, halves: Mapping[str, Keep]) -> list[Policy]:
+    """Return policies to time: every width at all layers and at every second one, whole and with half the channels."""
+    found = []
+    for widths in sorted({pair for layer in space.layers for pair in layer.widths} | {FP32}, reverse=True):
+        names = [layer.name for layer in space.layers if widths in layer.widths]
+        for groups, chosen in itertools.product(({}, halves), (names, names[::2])):
+            policy = space.legal(Policy(groups=groups, layers=dict.fromkeys(chosen, widths)))
+            if policy not in found:
+                found.append(policy)
+    return found
 
 
 def _paying(
     layer: LayerRange, space: Space, predictor: LatencyPredictor, halves: Mapping[str, Keep]
 ) -> tuple[Bits, ...]:
-    """Return the widths of `layer` at which it is faster than in fp32, whole or halved."""
-    fp32, *others = (
-        [predictor.layer(layer, policy) for policy in (_one(space, layer, bits, {}), _one(space, layer, bits, halves))]
-        for bits in (FP32, *(pair for pair in layer.widths if pair != FP32))
+    """Return fp32 and the widths at which `layer` is faster than that, whole and halved."""
+
+    def times(bits: Bits) -> list[float]:
+        return [predictor.layer(layer, _one(space, layer, bits, groups)) for groups in ({}, halves)]
+
+    fp32 = times(FP32)
+    return tuple(
+        bits
+        for bits in layer.widths
+        if bits == FP32 or all(narrow < wide for narrow, wide in zip(times(bits), fp32, strict=True))
     )
-    narrow = [pair for pair in layer.widths if pair != FP32]
-    faster = [
-        p for p, times in zip(narrow, others, strict=True) if any(t < r for t, r in zip(times, fp32, strict=True))
-    ]
-    return (*faster, FP32)
 
 
 def _one(space: Space, layer: LayerRange, bits: Bits, groups: Mapping[str, Keep]) -> Policy:
