@@ -1,7 +1,8 @@
-"""Which kernel computes a quantized convolution: the one with the fewest instructions, by a count of inner loops.
+"""Which kernel computes a quantized convolution: the fastest, by counted instructions and what they cost on the core.
 
-A step multiplies 16 bytes of four pixels and four channels (`DotConv`: of 16 channels); its instructions are those of
-the compiled loops. The rest of a kernel is the same for all but Winograd's, whose transforms are counted.
+Instructions are those of the compiled inner loops. What one costs, in cycles, is modelled (`benchmarks/int8_cycles.py`):
+multiplications share a pipe on out-of-order cores, logic does not; an in-order core waits for loads. Among kernels
+whose times the model cannot tell apart, the one with the fewest instructions is taken.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,24 @@ from galen.backends.kernels.int8_winograd import SIDE, WinogradConv, fits
 from galen.backends.kernels.requantize import Addend
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
+
+IN_ORDER = ("cortex-a53", "cortex-a55")
+CYCLES = {
+    DotConv: (0.6, 0.43),
+    LongConv: (2.35, 0.88),
+    BitConv: (1.3, 0.64),
+    WinogradConv: (1.65, 1.15),
+}
+"""Cycles per instruction on in-order and on out-of-order cores."""
+
+LANE_CYCLES = {16: (1.35, 0.9), 8: (1.7, 1.45)}
+"""The same for `LaneConv`: multiplications of bytes into bytes take two cycles."""
+
+STREAM = 0.3
+"""Cycles per byte of weights that no cache holds."""
+
+_SAME = 1.2
+"""Times that differ by less are the same to the model (its worst error on boards is larger)."""
 
 _ROOM = 4
 """Fewer products in a lane than this are not worth a kernel of their own."""
@@ -46,7 +65,18 @@ def choose(target: Target, shape: Shape, weights: np.ndarray, pixel_bits: int) -
     Args:
         pixel_bits: width of the source's integers, zero point included.
     """
-    return min(_candidates(target, shape, weights, pixel_bits), key=instructions)
+    kernels = list(_candidates(target, shape, weights, pixel_bits))
+    times = [cycles(kernel, target) for kernel in kernels]
+    fast = [kernel for kernel, time in zip(kernels, times, strict=True) if time <= _SAME * min(times)]
+    return min(fast, key=instructions)
+
+
+def cycles(kernel: Int8Conv, target: Target) -> float:
+    """Return roughly how many cycles `kernel` takes."""
+    factors = LANE_CYCLES[kernel.lane] if type(kernel) is LaneConv else CYCLES[type(kernel)]
+    size = kernel.args[1].nbytes
+    streamed = size * STREAM if size > max(target.caches.values(), default=0) else 0
+    return instructions(kernel) * factors[target.pipeline not in IN_ORDER] + streamed
 
 
 def _candidates(target: Target, shape: Shape, weights: np.ndarray, pixel_bits: int) -> Iterator[Int8Conv]:
