@@ -93,7 +93,8 @@ class Inserter:
         if layer.bias is not None:
             node, index = layer.bias
             value = node.inputs[index]
-            self._dequantized(node, index, integers, scale, None, axis=0 if scale.ndim else None)
+            axis = integers.shape.index(scale.size) if scale.ndim else None  # `[1, C]` where the bias is an Add's
+            self._dequantized(node, index, integers, scale, None, axis=axis)
             self._drop(value)
 
     def _dequantized(

@@ -51,6 +51,7 @@ from galen.ir.shapes import infer
 from galen.passes import origin
 from galen.passes.base import Pass, bound
 from galen.passes.calibration import SAMPLES, Method, Range, calibrate, calibration_samples
+from galen.passes.convert_opset import ConvertOpset
 from galen.passes.integer_weights import integer_bias, integer_weight
 from galen.passes.policy import FP32, Bits, Policy
 from galen.passes.qdq import Inserter, affine
@@ -91,17 +92,19 @@ class Quantize(Pass, name="quantize"):
         """Return whether any layer was quantized.
 
         Raises:
-            GalenError: no data, an already quantized model, an opset below 13, or a policy that does not fit.
+            GalenError: no data, an already quantized model, or a policy that does not fit.
         """
+        _refuse_quantized(model)
         widths = self._widths(model)
         if not widths:
             return False
-        _check_form(model)
+        origin.stamp(model)
+        if model.opset_imports.get("", 1) < _OPSET:
+            ConvertOpset(_OPSET).apply(model)
         infer(model)
         decided = plan(model, widths)
         roots = {str(v.name): bits for v, bits in decided.bits.items() if v not in decided.tied and is_float32(v)}
         ranges = self._ranges(model, roots)
-        origin.stamp(model)
         _rewrite(model, decided, ranges, per_channel=self.per_channel)
         return True
 
@@ -126,12 +129,10 @@ class Quantize(Pass, name="quantize"):
         return calibrate(model, bits, calibration_samples(self.train_data, self.data), self.calibration)
 
 
-def _check_form(model: Model) -> None:
+def _refuse_quantized(model: Model) -> None:
     for node in all_nodes(model):
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             raise GalenError("the model is quantized already", where=f"node {node.name}", hint="start from fp32")
-    if (opset := model.opset_imports.get("", 1)) < _OPSET:
-        raise GalenError(f"opset {opset} has no per-channel DequantizeLinear", hint="apply simplify first")
 
 
 def _rewrite(model: Model, decided: Plan, ranges: Mapping[str, Range], *, per_channel: bool) -> None:
