@@ -15,8 +15,8 @@ from galen.agents.searcher import Outcome
 from galen.agents.walk import Walk
 from galen.passes.policy import Policy
 
-EDGE = 1e-3
-SHIFTS = np.linspace(-6, 6, 25)
+EDGE = 0.01
+SHIFTS = np.linspace(-10, 10, 41)
 
 
 def fit(plan: np.ndarray, latency: Callable[[np.ndarray], float], budget_ms: float) -> np.ndarray:
