@@ -13,7 +13,7 @@ import numpy as np
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit, pieces
-from galen.backends.kernels.registers import VECTOR, Block, RegisterTile, Tile, blocks, padded, runs
+from galen.backends.kernels.registers import Block, RegisterTile, Tile, blocks, padded, reduction, runs
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
@@ -128,11 +128,7 @@ class _Pixels:
         tile = RegisterTile(e, self.count, self.block.width)
         tile.set(lambda offset: e.load(e.args[2], self.channel + offset, lanes=tile.lanes))
         with e.loop(kh) as ky, e.loop(kw) as kx:
-            if ci >= VECTOR:
-                with e.loop(ci // VECTOR) as c:
-                    self._reduce(tile, (n, y, x), (ky, kx, c * VECTOR), VECTOR)
-            if ci % VECTOR:
-                self._reduce(tile, (n, y, x), (ky, kx, ci // VECTOR * VECTOR), ci % VECTOR)
+            reduction(e, ci, lambda c, count: self._reduce(tile, (n, y, x), (ky, kx, c), count))
         for p, offset, register in tile:
             self._finish((n, y, x + p), offset, register.value, tile.lanes)
 

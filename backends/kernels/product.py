@@ -8,7 +8,7 @@ import numpy as np
 
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.emit import Emitter, Expr, emit
-from galen.backends.kernels.registers import VECTOR, RegisterTile, Tile
+from galen.backends.kernels.registers import VECTOR, RegisterTile, Tile, reduction
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
 from galen.backends.target import Target
 
@@ -84,11 +84,7 @@ class Product(Kernel):
             inputs = [tile.spread(left, (b, first + row, k), count) for row in range(rows)]
             tile.update(inputs, lambda i, offset: e.load(right, b, k + i, column + offset, lanes=tile.lanes))
 
-        if self.k >= VECTOR:
-            with e.loop(self.k // VECTOR) as k:
-                step(k * VECTOR, VECTOR)
-        if self.k % VECTOR:
-            step(self.k // VECTOR * VECTOR, self.k % VECTOR)
+        reduction(e, self.k, step)
         for row, offset, register in tile:
             place = (0, 0, b * self.m + first + row, column + offset)
             value = emit_steps(e, self.steps, others, register.value, place, lanes=tile.lanes)

@@ -77,13 +77,27 @@ class RegisterTile:
                     register.set(register.value + inputs[row][k] * factor)
 
     def spread(self, buffer: Any, index: Sequence[Expr], count: int) -> list[Expr]:
-        """Return `count` neighbours along the last axis of `buffer`, each in all lanes of a vector."""
+        """Return `count` neighbours along the last axis of `buffer`, each in all lanes of a vector.
+
+        ARM multiplies by a lane of a vector, so there a whole vector is loaded if the buffer's rows consist of such.
+        """
         e, (*outer, c) = self.e, index
-        if e.arm and count == VECTOR:
-            vector = e.let(e.load(buffer, *outer, c, lanes=count))
+        if e.arm and (count == VECTOR or int(buffer.shape[-1]) % VECTOR == 0):
+            vector = e.let(e.load(buffer, *outer, c, lanes=VECTOR))
             return [e.lane(vector, k, self.lanes) for k in range(count)]
         scalars = [e.let(e.load(buffer, *outer, c + k)) for k in range(count)]
         return [e.splat(scalar, self.lanes) for scalar in scalars]
+
+
+def reduction(e: Emitter, depth: int, step: Callable[[Expr, int], None]) -> None:
+    """Emit `step(first, count)` for `depth` terms: two vectors per iteration of a loop, then what is left."""
+    pairs, rest = divmod(depth, 2 * VECTOR)
+    if pairs:
+        with e.loop(pairs) as k:
+            step(k * (2 * VECTOR), VECTOR)
+            step(k * (2 * VECTOR) + VECTOR, VECTOR)
+    for first in range(depth - rest, depth, VECTOR):
+        step(first, min(VECTOR, depth - first))
 
 
 def best_tile(channels: int, rows: int, target: Target) -> Tile:

@@ -15,7 +15,7 @@ from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit
 from galen.backends.kernels.linear import apply_matrix
-from galen.backends.kernels.registers import VECTOR, Block, RegisterTile, Tile, blocks, padded, runs
+from galen.backends.kernels.registers import Block, RegisterTile, Tile, blocks, padded, reduction, runs
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
 from galen.backends.kernels.toom_cook import matrices
 from galen.backends.kernels.window import Window
@@ -198,11 +198,7 @@ class _Band:
             tile.update(rows, weight)
 
         tile.set(lambda offset: e.load(e.args[2], point, channel + offset, lanes=tile.lanes))
-        if ci >= VECTOR:
-            with e.loop(ci // VECTOR) as c:
-                step(c * VECTOR, VECTOR)
-        if ci % VECTOR:
-            step(ci // VECTOR * VECTOR, ci % VECTOR)
+        reduction(e, ci, step)
         for row, offset, register in tile:
             e.store(products, register.value, point, first + row, channel + offset, lanes=tile.lanes)
 
