@@ -12,9 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from galen.ir import Node, Value
+from galen.ir import Node, SymbolicDim, Value
 from galen.ir.edit import attribute, const_tensor, const_value
-from galen.ir.shapes import symbol
 
 Ids: TypeAlias = NDArray[np.int64]
 Dims: TypeAlias = tuple[int | str | None, ...]
@@ -81,7 +80,12 @@ def dims_of(value: Value | None) -> Dims | None:
     if value is None:
         return None
     shape = value.shape if value.shape is not None else getattr(const_tensor(value), "shape", None)
-    return None if shape is None else tuple(dim if isinstance(dim, int) else symbol(dim) for dim in shape)
+    return None if shape is None else tuple(dim if isinstance(dim, int) else _symbol(dim) for dim in shape)
+
+
+def _symbol(dim: SymbolicDim) -> str | None:
+    """Return a dimension's name, also one that shape inference made up: within a model it gives it to equal lengths."""
+    return dim.value if dim.value is not None and dim.value.isidentifier() else None
 
 
 def operand_key(node: Node, index: int) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from galen.ir.coupling.rule import Rule
 from galen.ir.coupling.rules import (
+    attention,
     control,
     convolution,
     elementwise,
@@ -19,6 +20,7 @@ from galen.ir.coupling.rules import (
 )
 
 _FAMILIES = (
+    attention,
     control,
     convolution,
     elementwise,

@@ -146,6 +146,19 @@ CASES: dict[str, tuple[str, dict[str, int]]] = {
           c = Transpose <perm: ints = [0,1,3,2,4]> (o)  f = Reshape (c, m)  y = MatMul (f, v) }""",
         {"a": 4},
     ),
+    "fused attention, two query heads to a key head": (
+        """<ir_version: 10, opset_import: ["" : 23]>
+        g (float[1,5,6] x) => (float[1,5,2] y) <float[6,16] w, float[6,8] k, float[6,6] u, float[12,2] v>
+        { a = MatMul (x, w)  b = MatMul (x, k)  c = MatMul (x, u)
+          o = Attention <q_num_heads: int = 4, kv_num_heads: int = 2> (a, b, c)  y = MatMul (o, v) }""",
+        {"a": 4, "c": 3},
+    ),
+    "rotary positions": (
+        """<ir_version: 10, opset_import: ["" : 23]>
+        g (float[1,2,5,6] x) => (float[1,2,5,2] y) <float[6,8] w, float[1,5,4] p, float[1,5,4] q, float[8,2] v>
+        { a = MatMul (x, w)  b = RotaryEmbedding (a, p, q)  y = MatMul (b, v) }""",
+        {"a": 4},
+    ),
     "quantized per channel": (
         """g (float[1,3,6,6] x) => (float[1,2,6,6] y) <int8[8,3,1,1] w, float[8] s, int8[8] z,
             float[2,8,1,1] v, float d = {0.05}, int8 o = {0}>
