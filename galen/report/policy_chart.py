@@ -6,7 +6,8 @@ from galen.report.data import Layer, Run
 from galen.report.scale import Scale
 from galen.report.words import bits, short_names
 
-COLUMN, LEFT, TOP, CHANNELS, GAP, WIDTHS, LABELS = 30, 64, 12, 170, 34, 130, 130
+LEFT, TOP, CHANNELS, GAP, WIDTHS, LABELS = 64, 12, 170, 34, 130, 130
+NARROWEST, WIDEST, PAGE = 24, 72, 880  # of a column; columns share the page and scroll beyond it
 FLOATS = {16: 10, 32: 12}  # where fp16 and fp32 stand on the axis of widths, above 8
 TICKS = (2, 4, 6, 8, 16, 32)
 
@@ -33,8 +34,8 @@ class PolicyChart:
     width_ticks: tuple[tuple[float, str], ...]
     columns: tuple[Column, ...]
     width: int
+    column: int
     height: int = TOP + CHANNELS + GAP + WIDTHS + LABELS
-    column: int = COLUMN
 
 
 def policy_chart(run: Run) -> PolicyChart:
@@ -43,13 +44,14 @@ def policy_chart(run: Run) -> PolicyChart:
     bottom = TOP + CHANNELS + GAP + WIDTHS
     widths = Scale(0, FLOATS[32] + 0.5, bottom, bottom - WIDTHS)
     labels = short_names([layer.name for layer in run.layers])
+    column = min(max(PAGE // max(len(run.layers), 1), NARROWEST), WIDEST)
     return PolicyChart(
         channels=channels,
         widths=widths,
         width_ticks=tuple((widths(FLOATS.get(tick, tick)), bits(tick)) for tick in TICKS),
         columns=tuple(
             Column(
-                x=LEFT + index * COLUMN,
+                x=LEFT + index * column,
                 label=label,
                 whole=channels(layer.of),
                 kept=channels(layer.keep),
@@ -59,7 +61,8 @@ def policy_chart(run: Run) -> PolicyChart:
             )
             for index, (layer, label) in enumerate(zip(run.layers, labels, strict=True))
         ),
-        width=LEFT + COLUMN * len(run.layers) + 24,
+        width=LEFT + column * len(run.layers) + 24,
+        column=column,
     )
 
 

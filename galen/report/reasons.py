@@ -9,12 +9,13 @@ WIDEST_SEARCHED = 8  # ratio 0 of the sensitivity's width parameters is this man
 
 def reason(layer: Layer) -> str:
     """Return one or two short sentences on `layer`."""
-    if layer.frozen:
-        return f"Left alone: {layer.frozen}. {_effect(layer)}".strip()
     done = [text for text in (_cut(layer), _narrowed(layer)) if text]
+    if layer.frozen:
+        done.append(f"not cut: {layer.frozen}")
     if not done:
-        return f"Kept whole and in fp32{_most_sensitive(layer)}. {_effect(layer)}".strip()
-    return f"{'; '.join(done)}. {_effect(layer)}".strip()
+        done.append(f"kept whole and in fp32{_most_sensitive(layer)}")
+    text = "; ".join(done)
+    return f"{text[0].upper()}{text[1:]}. {_effect(layer)}".strip()
 
 
 def _cut(layer: Layer) -> str:
