@@ -34,6 +34,26 @@ def matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return at.astype(np.float64), g.astype(np.float64), bt.astype(np.float64)
 
 
+@cache
+def strided(m: int, r: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return `A^T`, `G` and `B^T` for every `stride`-th output of the same correlation, of which there are `m`.
+
+    The outputs are sums over phases `p`: the filter's taps `p, p + stride, ...` meet only inputs of the same phase. Each
+    phase is a filter of its own with stride 1, and their products stand side by side.
+    """
+    if stride == 1:
+        return matrices(m, r)
+    size = (m - 1) * stride + r
+    at, g, bt = [], [], []
+    for phase in range(stride):
+        taps, inputs = range(phase, r, stride), range(phase, size, stride)
+        part_at, part_g, part_bt = matrices(m, len(taps))
+        at.append(part_at)
+        g.append(part_g @ np.eye(r)[taps])
+        bt.append(part_bt @ np.eye(size)[list(inputs)[: part_bt.shape[1]]])
+    return np.hstack(at), np.vstack(g), np.vstack(bt)
+
+
 def _polynomial(roots: list[Fraction]) -> list[Fraction]:
     """Return the coefficients of the product of (x - root), lowest power first."""
     coefficients = [Fraction(1)]

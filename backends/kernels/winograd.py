@@ -1,6 +1,6 @@
-"""Convolution 3x3 with stride 1 by Winograd's minimal filtering F(m x m, 3 x 3).
+"""Convolution 3x3 with stride 1 or 2 by Winograd's minimal filtering F(m x m, 3 x 3).
 
-Lavin and Gray (2016). For a band of output tiles at a time: transform the inputs, multiply `(m + 2)^2` matrices of
+Lavin and Gray (2016). For a band of output tiles at a time: transform the inputs, multiply one matrix per point of
 tiles x channels with the transformed weights, transform back, and apply the epilogue. Relative error against direct
 convolution: about 1e-6 for m = 2, 1e-5 for m = 4, 1e-4 for m = 6.
 """
@@ -17,7 +17,7 @@ from galen.backends.kernels.emit import Emitter, Expr, emit
 from galen.backends.kernels.linear import apply_matrix
 from galen.backends.kernels.registers import Block, RegisterTile, Tile, blocks, padded, reduction, runs
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
-from galen.backends.kernels.toom_cook import matrices
+from galen.backends.kernels.toom_cook import strided
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
 
@@ -46,11 +46,12 @@ class WinogradConv(Kernel):
     m: int
     band: int
     tile: Tile
+    stride: int = 1
 
     @property
     def family(self) -> str:  # type: ignore[override]
-        """`winograd-4x4` for m = 4."""
-        return f"winograd-{self.m}x{self.m}"
+        """`winograd-4x4` for m = 4, `winograd-4x4-s2` with stride 2."""
+        return f"winograd-{self.m}x{self.m}" + (f"-s{self.stride}" if self.stride > 1 else "")
 
     @property
     def args(self) -> tuple[Spec, ...]:
@@ -71,8 +72,13 @@ class WinogradConv(Kernel):
         return self.sink.n * self.sink.h * self.sink.w * self.sink.c * self.source.c * TAPS**2
 
     @property
+    def matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The transforms of outputs, weights and inputs."""
+        return strided(self.m, TAPS, self.stride)
+
+    @property
     def _points(self) -> int:
-        return self.m + TAPS - 1
+        return len(self.matrices[1])
 
     @property
     def _tiles(self) -> tuple[int, int]:
@@ -85,7 +91,7 @@ class WinogradConv(Kernel):
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Transform `[co, ci, 3, 3]` and order it `[points]` of blocks of output channels, each `[ci, channels]`."""
-        _, g, _ = matrices(self.m, TAPS)
+        _, g, _ = self.matrices
         transformed = np.einsum("ik,ockl,jl->ijco", g, weights.astype(np.float64), g)
         points = np.zeros((self._points**2, self.source.c, padded(self.sink.c)), np.float32)
         points[..., : self.sink.c] = transformed.reshape(self._points**2, self.source.c, self.sink.c)
@@ -105,7 +111,7 @@ class WinogradConv(Kernel):
         """Convolve in double precision, with the weights solved for from the transformed ones."""
         image, packed, bias, *others = inputs
         weights = self._unpack(packed)
-        window = Window(TAPS, TAPS, top=self.top, left=self.left)
+        window = Window(TAPS, TAPS, self.stride, self.stride, top=self.top, left=self.left)
         taps = window.taps(self.source, self.sink, image).astype(np.float64)
         value = np.einsum("nhwklc,klco->nhwo", taps, weights, optimize=True) + bias[self._points + 1, : self.sink.c]
         return [self.sink.place(apply_steps(self.steps, value.astype(np.float32), others))]
@@ -118,7 +124,7 @@ class WinogradConv(Kernel):
             per_point[:, b.first * ci : (b.first + b.width) * ci].reshape(points, ci, b.width) for b in self._blocks
         ]
         whole = np.concatenate(parts, axis=-1)[..., : self.sink.c].astype(np.float64)
-        back = np.linalg.pinv(matrices(self.m, TAPS)[1])
+        back = np.linalg.pinv(self.matrices[1])
         points_first = whole.reshape(self._points, self._points, ci, self.sink.c)
         return np.asarray(np.einsum("ki,lj,ijco->klco", back, back, points_first))
 
@@ -156,18 +162,20 @@ class _Band:
         self._transform_outputs(products)
 
     def _transform_inputs(self, inputs: Any) -> None:
-        e, source, m = self.e, self.conv.source, self.conv.m
-        matrix = matrices(m, TAPS)[2]
+        e, source, step = self.e, self.conv.source, self.conv.m * self.conv.stride
+        matrix = self.conv.matrices[2]
         lanes = _lanes(e, source.channels)
         top, left = source.border - self.conv.top, source.border - self.conv.left
         with e.loop(self.rows) as ty, e.loop(self.columns) as tx, e.loop(source.channels // lanes) as c:
-            y, x = (self.first + ty) * m + top, tx * m + left
-            at = range(self.points)
-            pixels = [[e.let(e.load(e.args[0], self.n, y + i, x + j, c * lanes, lanes=lanes)) for i in at] for j in at]
+            y, x = (self.first + ty) * step + top, tx * step + left
+            size = range(matrix.shape[1])
+            pixels = [
+                [e.let(e.load(e.args[0], self.n, y + i, x + j, c * lanes, lanes=lanes)) for i in size] for j in size
+            ]
             columns = [apply_matrix(e, matrix, column, lanes) for column in pixels]
-            for i in at:
-                row = apply_matrix(e, matrix, [columns[j][i] for j in at], lanes)
-                for j in at:
+            for i in range(self.points):
+                row = apply_matrix(e, matrix, [column[i] for column in columns], lanes)
+                for j in range(self.points):
                     e.store(inputs, row[j], i * self.points + j, ty * self.columns + tx, c * lanes, lanes=lanes)
 
     def _multiply(self, inputs: Any, products: Any) -> None:
@@ -204,7 +212,7 @@ class _Band:
 
     def _transform_outputs(self, products: Any) -> None:
         e, sink, m = self.e, self.conv.sink, self.conv.m
-        matrix = matrices(m, TAPS)[0]
+        matrix = self.conv.matrices[0]
         lanes = _lanes(e, sink.channels)
         at = range(self.points)
         with e.loop(self.rows) as ty, e.loop(self.columns) as tx, e.loop(sink.channels // lanes) as c:

@@ -16,14 +16,15 @@ from galen.backends.kernels.conv import DirectConv
 from galen.backends.kernels.depthwise import DepthwiseConv
 from galen.backends.kernels.registers import VECTOR, best_tile, tile_cost
 from galen.backends.kernels.steps import Step
+from galen.backends.kernels.toom_cook import strided
 from galen.backends.kernels.window import Window
 from galen.backends.kernels.winograd import TAPS, WinogradConv
 from galen.backends.target import Target
 
 ISSUE = 1.4
 """Instructions per cycle of a NEON-bound loop (Cortex-A72, `notes`: 92 instructions in 64 cycles)."""
-TRANSFORM = {2: (52, 40), 4: (290, 200), 6: (560, 440)}
-"""Instructions per tile and vector of channels of the input and the output transform, by m; measured."""
+TRANSFORM = {(2, 1): (52, 40), (4, 1): (290, 200), (6, 1): (560, 440), (2, 2): (130, 80), (4, 2): (500, 330)}
+"""(m, stride) -> instructions per tile and vector of channels of the input and the output transform; measured."""
 MAX_BAND = 48
 """Tiles per band of a Winograd convolution; more would leave the cache between the stages."""
 
@@ -89,15 +90,17 @@ def _direct(problem: Problem, target: Target) -> Algorithm:
 
 def _winograds(problem: Problem, target: Target) -> Iterator[Algorithm]:
     window = problem.window
-    if (window.kh, window.kw, window.sy, window.sx, window.dy, window.dx) != (TAPS, TAPS, 1, 1, 1, 1):
+    if (window.kh, window.kw, window.dy, window.dx) != (TAPS, TAPS, 1, 1) or window.sy != window.sx:
         return
-    for m in TRANSFORM:
-        yield _winograd(problem, m, target)
+    for m, stride in TRANSFORM:
+        if stride == window.sx:
+            yield _winograd(problem, m, target)
 
 
 def _winograd(problem: Problem, m: int, target: Target) -> Algorithm:
     window, (h, w) = problem.window, problem.sink
-    rows, columns, points = -(-h // m), -(-w // m), (m + TAPS - 1) ** 2
+    stride = window.sx
+    rows, columns, points = -(-h // m), -(-w // m), len(strided(m, TAPS, stride)[1]) ** 2
 
     def products(band: int) -> float:
         """Return the instructions of the matrix products per tile for bands of that many rows."""
@@ -107,19 +110,17 @@ def _winograd(problem: Problem, m: int, target: Target) -> Algorithm:
     bands = [b for b in range(1, rows + 1) if rows % b == 0 and (b == 1 or b * columns <= MAX_BAND)]
     band = min(bands, key=products)
     tile = best_tile(problem.outputs, band * columns, target)
-    before, after = TRANSFORM[m]
+    before, after = TRANSFORM[m, stride]
     per_tile = products(band) * points * problem.inputs / VECTOR
     per_tile += (before * problem.inputs + after * problem.outputs) / VECTOR
     cycles = problem.n * rows * columns * per_tile / ISSUE
     cycles += _traffic(points * problem.inputs * problem.outputs, target)
-    reach = max(
-        rows * m + TAPS - 1 - window.top - problem.source[0], columns * m + TAPS - 1 - window.left - problem.source[1]
-    )
-    border = max(window.border(problem.source, problem.sink), reach)
 
     def kernel(source: Image, sink: Image, steps: tuple[Step, ...]) -> WinogradConv:
-        return WinogradConv(source, sink, window.top, window.left, steps, m, band, tile)
+        return WinogradConv(source, sink, window.top, window.left, steps, m, band, tile, stride)
 
+    whole = (rows * m, columns * m)
+    border = max(window.border(problem.source, problem.sink), window.border(problem.source, whole))
     return Algorithm(cycles, border, kernel)
 
 

@@ -1,5 +1,7 @@
 """The form of a model that lowering starts from."""
 
+from galen.backends.lower.patterns import fuse_activations
+from galen.backends.lower.quantized_edges import fold_weights
 from galen.ir import Model
 from galen.ir.clone import clone
 from galen.ir.shapes import Shapes, infer, pin
@@ -8,11 +10,13 @@ from galen.passes.simplify import Simplify
 
 
 def prepare(model: Model, shapes: Shapes | None = None) -> Model:
-    """Return a copy with static shapes, folded constants and BatchNorm, and every node named."""
+    """Return a copy with static shapes, constants and BatchNorm folded, nodes named, activations as one node each."""
     copy = clone(model)
     pin(copy, shapes)
     Simplify().apply(copy)
     FoldBatchNorm().apply(copy)
+    fuse_activations(copy)
+    fold_weights(copy)
     Simplify().apply(copy)
     infer(copy)
     return copy

@@ -63,16 +63,17 @@ def test_matrix_product_with_constant_weights(rows, k, columns, seed) -> None:
     )
 
 
-@pytest.mark.parametrize("m", [2, 4, 6])
+@pytest.mark.parametrize(("m", "stride"), [(2, 1), (4, 1), (6, 1), (2, 2), (4, 2)])
 @settings(few, max_examples=2)
 @given(shape=st.tuples(extents, extents), ci=channels, co=channels, band=st.integers(1, 3), seed=seeds)
-def test_winograd(m: int, shape, ci, co, band, seed) -> None:
-    h, w = shape
+def test_winograd(m: int, stride: int, shape, ci, co, band, seed) -> None:
+    (h, w), window = shape, Window(3, 3, stride, stride, top=1, left=1)
     rows, columns = -(-h // m), -(-w // m)
-    border = max(1, rows * m + 1 - h, columns * m + 1 - w)
-    source, sink = Image(1, h, w, ci, border), Image(1, h, w, co, 1)
+    pixels = (h * stride, w * stride)
+    source = Image(1, *pixels, ci, window.border(pixels, (rows * m, columns * m)))
+    sink = Image(1, h, w, co, 1)
     steps = (Binary("add", Image(1, h, w, co, 2)), Activation("relu"))
-    kernel = WinogradConv(source, sink, 1, 1, steps, m, min(band, rows), Tile(4, 3))
+    kernel = WinogradConv(source, sink, 1, 1, steps, m, min(band, rows), Tile(4, 3), stride)
     weights = np.random.default_rng(seed).standard_normal((co, ci, 3, 3)).astype(np.float32) / (3 * ci**0.5)
     bias = np.random.default_rng(seed + 1).standard_normal(co).astype(np.float32)
     image, _, _, addend = images(kernel, seed)

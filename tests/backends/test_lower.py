@@ -149,3 +149,27 @@ def test_real_networks_equal_onnxruntime(models_dir: Path, name: str, shapes: di
     results = run_on_core(program, inputs)
     for output, right in run(network, inputs).items():
         np.testing.assert_allclose(results[output], right, rtol=1e-3, atol=1e-4 * max(1, abs(right).max()))
+
+
+@pytest.mark.parametrize(
+    ("body", "operator"),
+    [
+        ("s = Sigmoid(a)  y = Mul(a, s)", "silu"),
+        ("s = HardSigmoid<alpha=0.16666667, beta=0.5>(a)  y = Mul(s, a)", "hard-swish"),
+        ("d = Div(a, root) e = Erf(d) f = Add(e, one) g = Mul(a, f) y = Mul(g, half)", "gelu"),
+        ("h = Mul(a, half) d = Mul(a, inverse) e = Erf(d) f = Add(one, e) y = Mul(h, f)", "gelu"),
+    ],
+)
+def test_an_activation_of_several_nodes_fits_into_the_epilogue(body: str, operator: str) -> None:
+    text = f"""
+    <ir_version: 8, opset_import: ["" : 17]>
+    gate (float[2,4] x) => (float[2,6] y)
+    <float[4,6] w, float root = {{1.4142135}}, float inverse = {{0.70710678}}, float one = {{1}}, float half = {{0.5}}>
+    {{ a = MatMul(x, w) {body} }}
+    """
+    network = model(text)
+    program = lower(network, A72)
+    (call,) = program.calls
+    assert [step.name for step in call.kernel.steps] == [operator]
+    inputs = random_inputs(network, np.random.default_rng(3))
+    np.testing.assert_allclose(run_on_core(program, inputs)["y"], run(network, inputs)["y"], rtol=1e-5, atol=1e-6)
