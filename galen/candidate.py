@@ -20,8 +20,7 @@ from galen.passes import origin
 from galen.passes.policy import Policy
 from galen.passes.prune import Prune
 from galen.passes.quantize import Quantize
-from galen.passes.recover.reconstruction import Reconstruction
-from galen.passes.recover.statistics import Statistics
+from galen.passes.recover import Reconstruction, Statistics, distill
 from galen.subject import Subject
 
 _STEPS = re.compile(r"steps:(\d+)")
@@ -116,8 +115,6 @@ class Compressor:
         elif self.recovery.method == "reconstruct":
             self._reconstruction.fit(model, cut)
         if self.recovery.steps:
-            from galen.passes.recover.distillation import distill  # noqa: PLC0415
-
             generator = np.random.default_rng(self.seed)
             distill(model, subject.model, subject.train, self.recovery.steps, generator)
 

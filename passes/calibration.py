@@ -122,7 +122,13 @@ def _squared_error(counts: np.ndarray, centres: np.ndarray, candidate: Range, bi
 
 
 def _divergence(counts: np.ndarray, centres: np.ndarray, candidate: Range, bits: int) -> float:
-    """KL(P || Q): P the clipped distribution, its outliers at the ends; Q each level's mass spread over its bins."""
+    """KL(P || Q): P the clipped distribution, its outliers at the ends; Q each level's mass spread over its bins.
+
+    The many exact zeros behind a Relu cost nothing at any range and are left out, lest they outweigh all other values.
+    """
+    zero = int(np.argmin(np.abs(centres)))
+    counts = counts.copy()
+    counts[zero] = counts[[max(zero - 1, 1), min(zero + 1, _BINS - 2)]].min()
     inside = (centres >= candidate.low) & (centres <= candidate.high)
     levels, _ = _levels(centres, candidate, bits)
     p = np.where(inside, counts, 0).astype(np.float64)

@@ -108,8 +108,10 @@ class _Builder:
         keywords: dict[str, Any] = {}
         for name in node.attributes:
             value = attribute(node, name)
-            if name in accepted:
-                keywords[name] = value.numpy() if hasattr(value, "numpy") else value
+            if name in accepted and isinstance(value, onnx_ir.TensorProtocol):
+                keywords |= {name: value.numpy().reshape(-1).tolist(), f"{name}_type": int(value.dtype)}
+            elif name in accepted:
+                keywords[name] = value
             elif value and name not in INERT.get(node.op_type, ()):
                 raise GalenError(f"attribute {name}={value!r} of {node.op_type} has no torch form", where=_where(node))
         if node.op_type == "Split" and "split" not in keywords and len(node.inputs) < 2:

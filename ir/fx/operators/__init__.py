@@ -1,6 +1,6 @@
 """The table of operators: one torch function per ONNX operator, a file per family."""
 
-from galen.ir.fx.operators import algebra, elementwise, movement, quantized, recurrent, shape, window
+from galen.ir.fx.operators import algebra, elementwise, movement, quantized, recurrent, resample, shape, window
 from galen.ir.fx.operators.common import Operator, Table
 
 TABLE: Table = {
@@ -9,6 +9,7 @@ TABLE: Table = {
     **movement.OPERATORS,
     **quantized.OPERATORS,
     **recurrent.OPERATORS,
+    **resample.OPERATORS,
     **shape.OPERATORS,
     **window.OPERATORS,
 }
@@ -20,7 +21,7 @@ INERT: dict[str, frozenset[str]] = {
     "BatchNormalization": frozenset({"spatial", "is_test", "consumed_inputs"}),
     "Dropout": frozenset({"ratio", "seed", "is_test"}),
     "QuantizeLinear": frozenset({"saturate"}),
-    "Resize": frozenset({"extrapolation_value", "keep_aspect_ratio_policy"}),
+    "Resize": frozenset({"extrapolation_value"}),
 }
 """Attributes that do not change what the table's function computes. Any other that it does not take must be off."""
 

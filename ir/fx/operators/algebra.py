@@ -65,7 +65,10 @@ def arg_min(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: i
 
 def top_k(x: Tensor, k: Ints, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> list[Tensor]:  # noqa: A002
     """TopK."""
-    return list(torch.topk(x, ints(k)[0], axis, bool(largest), bool(sorted)))
+    assert sorted in (0, 1), "the order of unsorted results is free"  # noqa: S101
+    values, indices = torch.sort(x, dim=axis, descending=bool(largest), stable=True)
+    count = ints(k)[0]
+    return [values.narrow(axis, 0, count), indices.narrow(axis, 0, count)]
 
 
 def cumulative_sum(x: Tensor, axis: Ints, *, exclusive: int = 0, reverse: int = 0) -> Tensor:

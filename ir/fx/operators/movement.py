@@ -1,4 +1,4 @@
-"""Elements moved, none computed: reshape, slice, pad, concatenate, gather, resize."""
+"""Elements moved, none computed: reshape, slice, pad, concatenate, gather."""
 
 import numpy as np
 import torch
@@ -152,38 +152,6 @@ def trilu(x: Tensor, k: Tensor | None = None, *, upper: int = 1) -> Tensor:
     return torch.triu(x, diagonal) if upper else torch.tril(x, diagonal)
 
 
-def resize(
-    x: Tensor,
-    _roi: Tensor | None = None,
-    scales: Tensor | None = None,
-    sizes: Ints | None = None,
-    *,
-    coordinate_transformation_mode: str = "half_pixel",
-    cubic_coeff_a: float = -0.75,
-    mode: str = "nearest",
-    nearest_mode: str = "round_prefer_floor",
-) -> Tensor:
-    """Resize of the spatial axes, in the forms that torch has."""
-    factors = [float(s) for s in scales.tolist()[2:]] if scales is not None and scales.numel() else None
-    if sizes is not None:
-        target = ints(sizes)[2:]
-    else:
-        target = [int(size * factor) for size, factor in zip(x.shape[2:], factors or [], strict=True)]
-    whole = all(new % old == 0 for new, old in zip(target, x.shape[2:], strict=True))
-    if mode == "nearest" and (whole or (coordinate_transformation_mode, nearest_mode) == ("asymmetric", "floor")):
-        return functional.interpolate(x, target, mode="nearest")
-    smooth = {("linear", 3): "linear", ("linear", 4): "bilinear", ("cubic", 4): "bicubic"}.get((mode, x.dim()))
-    aligned = coordinate_transformation_mode == "align_corners"
-    if smooth is None or not (aligned or "half_pixel" in coordinate_transformation_mode) or cubic_coeff_a != -0.75:
-        raise refuse("Resize", f"mode {mode}, {coordinate_transformation_mode}")
-    return functional.interpolate(x, target, mode=smooth, align_corners=aligned)
-
-
-def upsample(x: Tensor, scales: Tensor, *, mode: str = "nearest") -> Tensor:
-    """Upsample."""
-    return resize(x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
-
-
 def scatter_nd(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
     """ScatterND without reduction."""
     return x.index_put(tuple(indices.long().unbind(-1)), updates)
@@ -206,7 +174,5 @@ OPERATORS: Table = {
     "SpaceToDepth": space_to_depth,
     "Tile": tile,
     "Trilu": trilu,
-    "Resize": resize,
-    "Upsample": upsample,
     "ScatterND": scatter_nd,
 }

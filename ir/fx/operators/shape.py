@@ -1,6 +1,7 @@
 """Shapes, constants and types as values."""
 
-import numpy as np
+from collections.abc import Sequence
+
 import onnx_ir
 import torch
 from torch import Tensor
@@ -44,10 +45,9 @@ def cast_like(x: Tensor, like: Tensor, *, saturate: int = 1) -> Tensor:
     return x.to(like.dtype)
 
 
-def constant_of_shape(dims: Ints, *, value: np.ndarray | None = None) -> Tensor:
-    """ConstantOfShape."""
-    filling = torch.zeros(1) if value is None else torch.from_numpy(np.array(value))
-    return filling.reshape(()).expand(ints(dims)).clone()
+def constant_of_shape(dims: Ints, *, value: Sequence[float] = (0.0,), value_type: int = 1) -> Tensor:
+    """ConstantOfShape: a tensor attribute comes as its elements and its type."""
+    return torch.full(ints(dims), value[0], dtype=_TORCH_TYPES[onnx_ir.DataType(value_type)])
 
 
 def number_range(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
@@ -58,7 +58,9 @@ def number_range(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
 def one_hot(indices: Tensor, depth: Ints, values: Tensor, *, axis: int = -1) -> Tensor:
     """OneHot."""
     classes = ints(depth)[0]
-    hot = torch.nn.functional.one_hot(indices.long() % classes, classes).bool()
+    whole = indices.long()
+    inside = (whole >= -classes) & (whole < classes)
+    hot = torch.nn.functional.one_hot(whole % classes, classes).bool() & inside[..., None]
     return torch.where(hot, values[1], values[0]).movedim(-1, axis)
 
 

@@ -123,7 +123,7 @@ def average_pool(
         raise refuse("AveragePool", "dilation")
     padding = window_pads(x, kernel, stride, dilation, pads=pads, auto_pad=auto_pad)
     pool, ceil = _by_rank(_AVG_POOL, "AveragePool", kernel), bool(ceil_mode)
-    if is_symmetric(padding):
+    if is_symmetric(padding) and all(2 * before <= k for (before, _), k in zip(padding, kernel, strict=True)):
         pooled: Tensor = pool(x, kernel, stride, [pair[0] for pair in padding], ceil, bool(count_include_pad))
         return pooled
     total: Tensor = pool(pad_spatial(x, padding), kernel, stride, 0, ceil)
