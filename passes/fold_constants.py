@@ -27,6 +27,8 @@ KEPT = frozenset(
 )
 """Never folded: what draws at random, and quantisation, whose narrow weights are the point of it."""
 
+FOLD_LIMIT = 65536
+
 CREATORS = frozenset({"ConstantOfShape", "Expand", "OneHot", "Range", "Tile"})
 """Operators whose result can be of any size, whatever the size of their operands."""
 
@@ -37,9 +39,12 @@ class FoldConstants(Pass, name="fold-constants"):
 
     Left alone: random operators, QuantizeLinear and DequantizeLinear, operators with subgraphs, custom operators, and
     results that are larger than the operands (Expand, Tile, ConstantOfShape) and of more than `limit` elements.
+
+    Attributes:
+        limit: how many elements a result may have that is larger than its operands.
     """
 
-    limit: int = 65536
+    limit: int = FOLD_LIMIT
 
     tolerance = 1e-5
 

@@ -7,15 +7,14 @@ from galen.ir import Model
 from galen.passes.base import Pass
 from galen.passes.eliminate_dead_code import EliminateDeadCode
 from galen.passes.eliminate_identities import EliminateIdentities
-from galen.passes.fold_constants import FoldConstants
+from galen.passes.fold_constants import FOLD_LIMIT, FoldConstants
 from galen.passes.fold_shapes import FoldShapes
 from galen.passes.infer_shapes import InferShapes
 from galen.passes.inline_functions import InlineFunctions
 from galen.passes.lift_constants import LiftConstants
 from galen.passes.name_nodes import NameNodes
 
-ONCE = (InlineFunctions(), LiftConstants())
-UNTIL_STABLE = (FoldShapes(), FoldConstants(), EliminateIdentities(), EliminateDeadCode())
+ONCE = (InlineFunctions(), LiftConstants(), EliminateDeadCode(), InferShapes())
 ROUNDS = 16
 
 
@@ -25,15 +24,21 @@ class Simplify(Pass, name="simplify"):
 
     Dynamic dimensions stay dynamic; pin them first (`pin-shapes`) to fold what depends on them.
     Simplifying twice changes nothing.
+
+    Attributes:
+        limit: constants of more elements are not created from smaller ones; see `fold-constants`.
     """
+
+    limit: int = FOLD_LIMIT
 
     tolerance = 1e-5
 
     def apply(self, model: Model, /) -> bool:
         """Return whether anything changed."""
-        changed = _apply_all((*ONCE, EliminateDeadCode(), InferShapes()), model)
+        changed = _apply_all(ONCE, model)
+        until_stable = (FoldShapes(), FoldConstants(self.limit), EliminateIdentities(), EliminateDeadCode())
         for _ in range(ROUNDS):
-            if not _apply_all(UNTIL_STABLE, model):
+            if not _apply_all(until_stable, model):
                 break
             changed = True
             InferShapes().apply(model)
