@@ -1,10 +1,14 @@
 """Runners by the name that `--runner` takes."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from galen.backends.runner import EmulatorRunner, Runner
 from galen.backends.target import Target
 from galen.ir import UsageError
+
+if TYPE_CHECKING:
+    from galen.backends.rpc_runner import Connection
 
 NAMES = ("emulator", "local", "rpc")
 
@@ -46,4 +50,18 @@ class RunnerOptions:
             from galen.backends.local_runner import LocalRunner, Plan  # noqa: PLC0415
 
             return LocalRunner(target, Plan(repeats=self.runs))
+        if name == "rpc":
+            from galen.backends.rpc_runner import RpcRunner  # noqa: PLC0415
+
+            return RpcRunner(target, self._connection(), self.runs)
         raise UsageError(f"unknown runner {name!r}", where="--runner", hint=f"known: {', '.join(NAMES)}")
+
+    def _connection(self) -> "Connection":
+        """Return where the device is that the options name."""
+        from galen.backends.rpc_runner import Connection  # noqa: PLC0415
+
+        if self.device is not None:
+            return Connection(self.device)
+        if self.tracker is None or self.key is None:
+            raise UsageError("no device is named", where="--runner rpc", hint="--device H:P, or --tracker H:P --key K")
+        return Connection(self.tracker, self.key)
