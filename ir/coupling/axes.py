@@ -123,17 +123,17 @@ class Axes:
     def enter(self, node: Node) -> None:
         """Begin a node: from here on axes are those of its operands."""
         self.node = node
+        self._inputs = [(operand_key(node, i), dims_of(value)) for i, value in enumerate(node.inputs)]
+        self._outputs = [(str(value.name), dims_of(value)) for value in node.outputs]
         self._asked.clear()
 
     def leave(self) -> None:
         """End a node: freeze every axis of its operands that its rule did not ask for."""
-        node = self.node
-        keys = [(operand_key(node, i), value) for i, value in enumerate(node.inputs) if value is not None]
-        keys += [(str(value.name), value) for value in node.outputs]
-        for key, value in keys:
-            for axis, dim in enumerate(dims_of(value) or ()):
-                if (key, axis) not in self._asked and isinstance(dim, int) and dim > 1:
-                    self.freeze(self._ids(key, axis, dim), f"{self.label} keeps axis {axis} of {value.name} whole")
+        for key, dims in (*self._inputs, *self._outputs):
+            for axis, dim in enumerate(dims or ()):
+                if isinstance(dim, int) and dim > 1 and (key, axis) not in self._asked:
+                    name = key.partition("@")[0]
+                    self.freeze(self._ids(key, axis, dim), f"{self.label} keeps axis {axis} of {name} whole")
 
     @property
     def label(self) -> str:
@@ -147,21 +147,19 @@ class Axes:
 
     def input(self, index: int, axis: int) -> Ids:
         """Return the ids of an axis of an input, `NONE` when its length is 1 or unknown or the input is absent."""
-        dims = self.input_dims(index)
-        return NONE if dims is None else self._ask(operand_key(self.node, index), axis, dims)
+        return self._ask(self._inputs, index, axis)
 
     def output(self, index: int, axis: int) -> Ids:
         """Return the ids of an axis of an output."""
-        dims = self.output_dims(index)
-        return NONE if dims is None else self._ask(str(self.node.outputs[index].name), axis, dims)
+        return self._ask(self._outputs, index, axis)
 
     def input_dims(self, index: int) -> Dims | None:
         """Return the lengths of the axes of an input, None when it is absent or its rank unknown."""
-        return dims_of(self.node.inputs[index]) if index < len(self.node.inputs) else None
+        return self._inputs[index][1] if index < len(self._inputs) else None
 
     def output_dims(self, index: int) -> Dims | None:
         """Return the lengths of the axes of an output."""
-        return dims_of(self.node.outputs[index]) if index < len(self.node.outputs) else None
+        return self._outputs[index][1] if index < len(self._outputs) else None
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute of the node as a plain value."""
@@ -217,7 +215,10 @@ class Axes:
         key = f"factor {len(self.slots)} of {self.label}"
         return self._ids(key, 0, length)
 
-    def _ask(self, key: str, axis: int, dims: Dims) -> Ids:
+    def _ask(self, operands: list[tuple[str, Dims | None]], index: int, axis: int) -> Ids:
+        key, dims = operands[index] if index < len(operands) else ("", None)
+        if dims is None:
+            return NONE
         axis %= len(dims)
         self._asked.add((key, axis))
         return self._ids(key, axis, dims[axis])

@@ -71,22 +71,21 @@ def _owners(axes: Axes) -> Ids:
 def _groups(axes: Axes, label: Ids, kind: Ids) -> tuple[Group, ...]:
     """Return the groups in order of their first producer."""
     first, place = _first_start(axes, label, len(kind))
-    owner = _owners(axes)
+    owner, slots = _owners(axes), list(axes.slots.values())
     ids = np.flatnonzero(kind[label] >= 0)
-    rank = np.lexsort((ids, place[label[ids]], owner[ids], kind[label[ids]]))
-    ids = ids[rank]
-    slots = list(axes.slots.values())
+    kinds = kind[label[ids]]
+    rank = np.lexsort((ids, place[label[ids]], owner[ids], kinds))
+    ids, keys = ids[rank], (kinds * len(slots) + owner[ids])[rank]
+    sizes = np.bincount(kind[kind >= 0], minlength=1)
     members: dict[int, list[Member]] = defaultdict(list)
-    origin: dict[int, tuple[int, int, Ids]] = {}
-    keys = kind[label[ids]] * len(slots) + owner[ids]
-    bounds = np.flatnonzero(np.diff(keys, prepend=-1, append=-1))
-    for start, end in pairwise(bounds):
-        mine = ids[start:end]
-        number, slot = int(kind[label[mine[0]]]), slots[owner[mine[0]]]
-        size = len(np.unique(label[mine]))
-        members[number].append(Member(slot.key, slot.axis, slot.size, (mine - slot.start).reshape(size, -1)))
-        channel = label[mine[0]]
-        origin[number] = (int(first[channel]), int(place[channel]), np.unique(label[mine]))
+    origin: dict[int, tuple[int, int]] = {}
+    for start, end in pairwise(np.flatnonzero(np.diff(keys, prepend=-1, append=-1)).tolist()):
+        number, slot = divmod(int(keys[start]), len(slots))
+        found = slots[slot]
+        places = (ids[start:end] - found.start).reshape(int(sizes[number]), -1)
+        members[number].append(Member(found.key, found.axis, found.size, places))
+        channel = label[ids[start]]
+        origin[number] = int(first[channel]), int(place[channel])
     return _named(axes, label, kind, members, origin)
 
 
@@ -100,22 +99,24 @@ def _first_start(axes: Axes, label: Ids, count: int) -> tuple[Ids, Ids]:
 
 
 def _named(
-    axes: Axes, label: Ids, kind: Ids, members: dict[int, list[Member]], origin: dict[int, tuple[int, int, Ids]]
+    axes: Axes, label: Ids, kind: Ids, members: dict[int, list[Member]], origin: dict[int, tuple[int, int]]
 ) -> tuple[Group, ...]:
     producers: dict[int, list[str]] = defaultdict(list)
     for node, ids in axes.starts:
         for number in np.unique(kind[label[ids]]).tolist():
             producers[number].append(node_name(node))
-    order = sorted(members, key=lambda number: origin[number][:2])
+    order = sorted(members, key=lambda number: origin[number])
     heads = [origin[number][0] for number in order]
     groups = []
     for number in order:
-        start, _, channels = origin[number]
+        start, _ = origin[number]
         node, ids = axes.starts[start]
         name = node_name(node)
         if heads.count(start) > 1:
             name += f"[{_ranges(np.flatnonzero(kind[label[ids]] == number))}]"
-        groups.append(Group(name, len(channels), tuple(dict.fromkeys(producers[number])), tuple(members[number])))
+        groups.append(
+            Group(name, len(members[number][0].index), tuple(dict.fromkeys(producers[number])), tuple(members[number]))
+        )
     return tuple(groups)
 
 

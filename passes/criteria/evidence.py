@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from galen.ir import GalenError, Model, Node, Samples
 from galen.ir.coupling import Coupling, Group, Member, Weight
-from galen.ir.coupling.axes import operand_key
+from galen.ir.coupling.axes import Ids, operand_key
 from galen.ir.coupling.weights import is_weight, weight_array, weight_source
 from galen.ir.edit import all_nodes
 from galen.passes.criteria.activations import Patches, inputs_of
@@ -114,11 +114,14 @@ class Evidence:
         node, index = self.operands.get(member.value, (None, -1))
         return node is not None and index == 2 and node.op_type in ("Conv", "ConvTranspose", "Gemm")
 
-    def filters(self, group: Group) -> Iterator[Array]:
-        """Yield, per weight that computes the group, its values by channel: `[size, multiplicity, rest]`."""
+    def filters(self, group: Group) -> Iterator[tuple[Array, Ids]]:
+        """Yield, per weight that computes the group, its values `[places, rest]` and the channels' places in it.
+
+        The places are `[size, multiplicity]`.
+        """
         for member in group.members:
             if any(weight.out_axis == member.axis for weight in self.weights.get(member.value, ())):
-                yield self._rows(member)[member.index]
+                yield self._rows(member), member.index
 
     def readers(self, group: Group) -> Iterator[Reader]:
         """Yield the layers that sum over the group."""

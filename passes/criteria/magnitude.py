@@ -5,27 +5,28 @@ import zlib
 import numpy as np
 
 from galen.ir.coupling import Group
+from galen.ir.coupling.axes import Ids
 from galen.passes.criteria.evidence import Array, Evidence, Vector
 
 
 def l1(evidence: Evidence, group: Group) -> list[Vector]:
     """Sum of absolute weights of a filter (Li et al. 2017, section 3.1)."""
-    return [np.abs(rows).sum(axis=(1, 2), dtype=np.float64) for rows in evidence.filters(group)]
+    return [np.abs(rows).sum(axis=1)[at].sum(axis=1, dtype=np.float64) for rows, at in evidence.filters(group)]
 
 
 def l2(evidence: Evidence, group: Group) -> list[Vector]:
     """Euclidean norm of a filter (He et al. 2018a, section 3.2)."""
-    return [np.sqrt(_energy(rows)) for rows in evidence.filters(group)]
+    return [np.sqrt(_energy(rows, at)) for rows, at in evidence.filters(group)]
 
 
 def fpgm(evidence: Evidence, group: Group) -> list[Vector]:
     """Sum of distances to all filters: small near their geometric median (He et al. 2019, equation 4)."""
-    return [_distances(rows.reshape(group.size, -1).astype(np.float64)) for rows in evidence.filters(group)]
+    return [_distances(rows[at].reshape(group.size, -1).astype(np.float64)) for rows, at in evidence.filters(group)]
 
 
 def lamp(evidence: Evidence, group: Group) -> list[Vector]:
     """Squared norm over that of all filters that are no smaller (Lee et al. 2021, equation 3, for whole filters)."""
-    return [_share_of_survivors(_energy(rows)) for rows in evidence.filters(group)]
+    return [_share_of_survivors(_energy(rows, at)) for rows, at in evidence.filters(group)]
 
 
 def bn_scale(evidence: Evidence, group: Group) -> list[Vector]:
@@ -44,8 +45,8 @@ def random(evidence: Evidence, group: Group) -> list[Vector]:
     return [np.random.default_rng([evidence.seed, zlib.crc32(group.name.encode())]).random(group.size)]
 
 
-def _energy(rows: Array) -> Vector:
-    energy: Vector = np.square(rows).sum(axis=(1, 2), dtype=np.float64)
+def _energy(rows: Array, places: Ids) -> Vector:
+    energy: Vector = np.einsum("pr,pr->p", rows, rows)[places].sum(axis=1, dtype=np.float64)
     return energy
 
 
