@@ -4,6 +4,7 @@ Imports nothing but the standard library, so that `--help` is instant.
 """
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -50,6 +51,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body)
         arguments = parser.parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of what is an error here, in many lines
     try:
         with results() as out:
             return body(arguments, out)

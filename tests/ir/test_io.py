@@ -1,5 +1,6 @@
 """Loading and saving: nothing is lost, nothing partial is left, every bad input is one clear error."""
 
+import io
 import os
 import subprocess
 import sys
@@ -94,6 +95,19 @@ def test_external_data_stays_external(tmp_path: Path) -> None:
     save(load(path), copy)
     assert (tmp_path / "copy.onnx.data").exists()
     np.testing.assert_array_equal(numpy_helper.to_array(onnx.load(copy).graph.initializer[0]), LARGE)
+
+
+def test_over_the_limit_of_one_file_the_weights_go_beside_it(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("galen.ir.io.PROTOBUF_LIMIT", 1000)
+    copy = tmp_path / "copy.onnx"
+    save(load(model_path), copy)
+    assert (tmp_path / "copy.onnx.data").stat().st_size == LARGE.nbytes
+    with pytest.raises(GalenError, match="over 2 GB, which no single stream can hold"):
+        save(load(model_path), io.BytesIO())
+    with pytest.raises(GalenError, match="over 2 GB, more than a ModelProto can hold"):
+        to_proto(load(model_path))
 
 
 def test_to_proto_holds_the_weights(model_path: Path) -> None:
