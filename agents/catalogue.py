@@ -12,7 +12,7 @@ from galen.agents.problem import Problem
 from galen.agents.prune import prune
 from galen.agents.quantize import quantize
 from galen.agents.random import Random
-from galen.agents.rewards import check
+from galen.agents.rewards import check as check_reward
 from galen.agents.searcher import Searcher
 from galen.agents.uniform import Uniform
 from galen.ir import UsageError
@@ -29,25 +29,35 @@ OTHERS: dict[str, Callable[[Problem], Searcher]] = {
 NAMES = (*LEARNERS, *OTHERS)
 
 
-def make(name: str, problem: Problem, *, faithful: bool = False, reward: str | None = None) -> Searcher:
-    """Return the searcher called `name`.
-
-    Args:
-        faithful: published constants and network sizes.
-        reward: which reward a learner is paid, None: its default.
+def check(name: str, *, faithful: bool = False, reward: str | None = None) -> None:
+    """Refuse what `make` cannot make.
 
     Raises:
         UsageError: no such searcher or reward, or an option that it does not have.
     """
-    if name in LEARNERS:
-        hyper = PUBLISHED if faithful else REPAIRED
-        if reward is not None:
-            check(reward)
-            hyper = replace(hyper, reward=reward)
-        return LEARNERS[name](problem, hyper)
-    if name not in OTHERS:
+    if name not in NAMES:
         raise UsageError(f"unknown agent {name!r}", where="--agent", hint=f"known: {', '.join(NAMES)}")
-    if faithful or reward is not None:
+    if name not in LEARNERS and (faithful or reward is not None):
         option = "--faithful" if faithful else "--reward"
         raise UsageError(f"agent {name} does not learn", where=option, hint=f"it is for {', '.join(LEARNERS)}")
-    return OTHERS[name](problem)
+    if reward is not None:
+        check_reward(reward)
+
+
+def make(name: str, problem: Problem, *, faithful: bool = False, reward: str | None = None) -> Searcher:
+    """Return the searcher called `name`.
+
+    Args:
+        name: one of `NAMES`.
+        problem: what it is told.
+        faithful: published constants and network sizes.
+        reward: which reward a learner is paid, None: its default.
+
+    Raises:
+        UsageError: see `check`.
+    """
+    check(name, faithful=faithful, reward=reward)
+    if name in OTHERS:
+        return OTHERS[name](problem)
+    hyper = PUBLISHED if faithful else REPAIRED
+    return LEARNERS[name](problem, hyper if reward is None else replace(hyper, reward=reward))

@@ -6,13 +6,14 @@ result = search(SearchOptions(model=Path("net.onnx"), data="val.npz", output=Pat
 import time
 from dataclasses import dataclass
 
-from galen.candidate import CandidateEvaluator
+from galen.agents.catalogue import check
+from galen.candidate import CandidateEvaluator, Recovery
 from galen.episodes import Loop
 from galen.finish import Finisher
 from galen.ir import GalenError
 from galen.journal import Journal
 from galen.options import SearchOptions
-from galen.outputs import JOURNAL, REPORT, prepare, save_best
+from galen.outputs import JOURNAL, REPORT, prepared, save_best
 from galen.record import record_result, record_setup
 from galen.report.page import write as write_report
 from galen.result import SearchResult
@@ -30,8 +31,12 @@ def search(options: SearchOptions, watcher: SearchWatcher | None = None) -> Sear
         KeyboardInterrupt: the user stopped before or after the episodes; what was best so far is saved.
     """
     started = time.monotonic()
-    prepare(options.output, resume=options.resume)
-    with Journal.open(options.output / JOURNAL, create=True) as journal:
+    Recovery.parse(options.recover)
+    check(options.agent, faithful=options.faithful, reward=options.reward)
+    with (
+        prepared(options.output, resume=options.resume),
+        Journal.open(options.output / JOURNAL, create=True) as journal,
+    ):
         _check_options(journal, options)
         return _Search(options, journal, watcher or Silent(), started).run()
 

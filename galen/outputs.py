@@ -1,7 +1,9 @@
 """The files that a search leaves; each is whole at any time."""
 
 import json
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,26 @@ JOURNAL, BEST_MODEL, BEST_LIBRARY = "journal.db", "best.onnx", "best.so"
 POLICY, PARETO, REPORT = "policy.json", "pareto.json", "report.html"
 
 
-def prepare(folder: Path, *, resume: bool) -> None:
-    """Make the output folder.
+@contextmanager
+def prepared(folder: Path, *, resume: bool) -> Iterator[None]:
+    """Make the output folder; when nothing of worth came to be in it, after a bad argument say, remove it again.
 
     Raises:
         GalenError: it exists and the search is not to be resumed, or cannot be made.
     """
-    if folder.exists() and not resume:
+    is_new = not folder.exists()
+    if not is_new and not resume:
         raise GalenError("exists already", where=str(folder), hint="--resume goes on with it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GalenError(f"cannot be made: {error.strerror}", where=str(folder)) from error
+    try:
+        yield
+    except BaseException:
+        if is_new and not (folder / BEST_MODEL).exists():
+            shutil.rmtree(folder)
+        raise
 
 
 def save_best(folder: Path, model: Model, policy: Policy, subject: Subject) -> None:
