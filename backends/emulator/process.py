@@ -4,7 +4,6 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +99,7 @@ def emulate(
             arguments += ["-E", f"{name}={value}"]
         plugin = qemu_plugin(_plugin_version(qemu))
         options = ",".join([f"file={plugin}", f"out={out}", *_cache_options(target)])
-        done = subprocess.run([*arguments, "-plugin", options, *command], stdin=sys.stdin, check=False)
+        done = subprocess.run([*arguments, "-plugin", options, *command], check=False)
         if not out.exists():
             raise GalenError(f"{_QEMU} could not run it", where=command[0], hint="is it an AArch64 program?")
         return Process(done.returncode, tuple(_visits(out.read_bytes(), len(geometry(target.caches)))))
