@@ -9,8 +9,9 @@ BIN := .venv/bin
 
 demo: .venv/.installed
 	rm -rf $(OUT)
+	$(BIN)/python examples/digits/data.py $(OUT)-data
 	$(BIN)/galen search examples/digits/digits.onnx -o $(OUT) \
-	  --data examples/digits/search.npz --train-data examples/digits/train.npz --test-data examples/digits/test.npz \
+	  --data $(OUT)-data/search.npz --train-data $(OUT)-data/train.npz --test-data $(OUT)-data/test.npz \
 	  --target cortex-a72 --agent joint --max-latency 35% --episodes 60 --finetune-epochs 5 --seed 0
 
 # Real networks and images are not part of the repository: DATA=dir names their folder, else their tests are skipped.
