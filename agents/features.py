@@ -27,7 +27,7 @@ JOINT = (
 
 
 def observe(
-    walk: Walk, names: tuple[str, ...], sensitivity: Sensitivity, policy: Policy, step: Step, previous: np.ndarray
+    walk: Walk, names: tuple[str, ...], sensitivity: Sensitivity, policy: Policy, step: Step, *, previous: np.ndarray
 ) -> np.ndarray:
     """Return the raw state `[len(names)]` at `step`; NaN where the layer does not support what the feature tells.
 

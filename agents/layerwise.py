@@ -84,10 +84,10 @@ class Layerwise:
         plan = np.zeros(shape)
         policy, previous = self._aim.walk.start(), np.zeros(len(self.parameters))
         for i, step in enumerate(self._aim.walk.steps):
-            raw = observe(self._aim.walk, self.features, self.problem.sensitivity, policy, step, previous)
+            raw = observe(self._aim.walk, self.features, self.problem.sensitivity, policy, step, previous=previous)
             mean = self._ddpg.act(self._replay.standardise(raw))
             previous = plan[i] = _truncated_normal(mean, deviation, self._generator)
-            policy = self._aim.walk.apply(policy, step, previous)
+            policy = self._aim.walk.apply(policy, step, previous=previous)
         return plan
 
     def _rewards(self, policy: Policy, outcome: Outcome) -> np.ndarray:
@@ -105,7 +105,9 @@ class Layerwise:
     def _states(self, policy: Policy) -> list[np.ndarray]:
         states, previous = [], np.zeros(len(self.parameters))
         for now, step, action in self._aim.walk.replay(policy):
-            states.append(observe(self._aim.walk, self.features, self.problem.sensitivity, now, step, previous))
+            states.append(
+                observe(self._aim.walk, self.features, self.problem.sensitivity, now, step, previous=previous)
+            )
             previous = action
         return states
 
@@ -118,4 +120,4 @@ def _truncated_normal(mean: np.ndarray, deviation: float, generator: np.random.G
 
     low, high = norm.cdf((0 - mean) / deviation), norm.cdf((1 - mean) / deviation)
     drawn = mean + deviation * norm.ppf(low + (high - low) * generator.random(mean.shape))
-    return np.clip(drawn, 0, 1)
+    return np.asarray(np.clip(drawn, 0, 1))

@@ -44,7 +44,7 @@ def r4(outcome: Outcome, goal: Goal) -> float:
 
 def r5(outcome: Outcome, goal: Goal, beta: float = -0.05) -> float:
     """A within the bound, else A (C / T)^beta (MnasNet, arXiv 1807.11626, eq. 2)."""
-    return outcome.accuracy * max(_ratio(outcome, goal), 1.0) ** beta
+    return float(outcome.accuracy * max(_ratio(outcome, goal), 1.0) ** beta)
 
 
 def r6(outcome: Outcome, goal: Goal, beta: float = -5.0) -> float:

@@ -67,7 +67,7 @@ class Separable:
 
     def optimum(self, problem: Problem, steps: int = 4000) -> float:
         """The best accuracy within the latency bound, by dynamic programming over latency in `steps` steps."""
-        unit = problem.goal.max_latency_ms / steps
+        unit = (problem.goal.max_latency_ms or problem.goal.reference.latency_ms) / steps
         least = np.zeros(steps + 1)
         for cost, loss, rounding in zip(self.cost, self.loss, self.rounding, strict=True):
             now = np.full(steps + 1, np.inf)

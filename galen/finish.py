@@ -16,6 +16,7 @@ from galen.options import SearchOptions
 from galen.outputs import save_best, save_front
 from galen.pareto import front
 from galen.passes.policy import FP32, Policy
+from galen.passes.recover import finetune
 from galen.setup import Setup
 
 FINALISTS = 3
@@ -84,8 +85,6 @@ class Finisher:
         return self._finalist(episode, self.setup.compress(episode.policy, Stopwatch()))
 
     def _finetuned(self, episode: Episode) -> Finalist:
-        from galen.passes.recover import finetune  # noqa: PLC0415
-
         subject, compress = self.setup.subject, self.setup.compress
         model = compress.recovered(episode.policy, Stopwatch())
         generator = np.random.default_rng(self.options.seed)

@@ -71,7 +71,7 @@ class LatencyPredictor:
         if not samples:
             return 0.0
         near = min(samples, key=lambda s: abs(math.log(s[0] / out)) + abs(math.log(s[1] / inner)))
-        return near[2] * (out * inner / (near[0] * near[1])) ** _exponent(samples)
+        return near[2] * math.exp(_exponent(samples) * math.log(out * inner / (near[0] * near[1])))
 
     def _other(self, policy: Policy) -> float:
         """Mean over the networks seen, weighted by the inverse square of their distance."""

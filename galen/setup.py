@@ -15,7 +15,6 @@ from galen.agents.warm_start import WarmStart
 from galen.backends.accuracy import Accuracy
 from galen.backends.latency import Latency
 from galen.candidate import Compressor, Recovery, Stopwatch
-from galen.episodes import best_of
 from galen.journal import Journal
 from galen.options import SearchOptions
 from galen.outputs import JOURNAL
@@ -62,13 +61,9 @@ class Setup:
             goal = self.problem.goal
             return [allocate(self.problem, goal.max_latency_ms or 0.7 * goal.reference.latency_ms)]
         with Journal.open(Path(options.warm_start) / JOURNAL) as journal:
-            known = list(journal.episodes())
-        found = []
-        while known and len(found) < WARM_POLICIES:
-            best = best_of(self.problem.goal, known)
-            known = [episode for episode in known if episode is not best]
-            found.append(self.problem.space.legal(best.policy))  # type: ignore[union-attr]
-        return found
+            known = [episode for episode in journal.episodes() if episode.outcome.error is None]
+        known.sort(key=lambda episode: self.problem.goal.rank(episode.outcome))
+        return [self.problem.space.legal(episode.policy) for episode in known[:WARM_POLICIES]]
 
 
 def set_up(options: SearchOptions, phase: Callable[[str], None]) -> Setup:

@@ -21,7 +21,7 @@ SENSITIVITY = Sensitivity(sparsity={"a": tuple(np.linspace(0, 0.9, 10))}, int8={
 
 def state(names: tuple[str, ...], parameters: tuple[str, ...], policy: Policy, at: int, previous: list[float]):
     walk = Walk.of(SPACE, parameters)
-    raw = features.observe(walk, names, SENSITIVITY, policy, walk.steps[at], np.array(previous))
+    raw = features.observe(walk, names, SENSITIVITY, policy, walk.steps[at], previous=np.array(previous))
     return dict(zip(names, raw, strict=True)), raw
 
 
