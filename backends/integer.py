@@ -73,18 +73,16 @@ class _Run:
         return True
 
     def _float(self, node: Node) -> None:
-        if node.op_type == "QuantizeLinear" and (scale := const_value(node.inputs[1])) is not None and scale.size == 1:
-            self.values[node.outputs[0]] = quantize(
-                self.get(_present(node.inputs[0])), scale, const_value(node.inputs[2])
-            )
-            return
         operands = [None if value is None else self.get(value) for value in node.inputs]
+        if (
+            node.op_type == "QuantizeLinear"
+            and operands[0] is not None
+            and (scale := const_value(node.inputs[1])) is not None
+            and scale.size == 1
+        ):
+            self.values[node.outputs[0]] = quantize(operands[0], scale, const_value(node.inputs[2]))
+            return
         results = reference(node, operands, self.model.graph.opset_imports)
         if results is None:
             raise GalenError("has no reference in numpy", where=f"node {node.name} ({node.op_type})")
         self.values.update(zip(node.outputs, results, strict=False))
-
-
-def _present(value: Value | None) -> Value:
-    assert value is not None
-    return value

@@ -8,7 +8,7 @@ from galen.backends.kernels.int8_pool import ordered_sum
 from galen.backends.kernels.requantize import Grid, add, requantize, scales, terms
 from galen.backends.qdq import Integers, Rounded, activation, integers
 from galen.ir import Node, Value
-from galen.ir.edit import const_value
+from galen.ir.edit import attribute, const_value
 from galen.ir.execute import reference
 
 Get = Callable[[Value], np.ndarray]
@@ -36,7 +36,7 @@ def quantize(value: np.ndarray, scale: np.ndarray, zero: np.ndarray | None) -> n
     zero = np.zeros((), np.uint8) if zero is None else zero
     limits = np.iinfo(zero.dtype)
     ratio = np.rint(np.asarray(value, F32) / F32(scale.item()))
-    return np.clip(ratio + F32(zero.item()), limits.min, limits.max).astype(zero.dtype)
+    return np.asarray(np.clip(ratio + F32(zero.item()), limits.min, limits.max), zero.dtype)
 
 
 class Layer:
@@ -85,19 +85,18 @@ def _conv(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
         return None
     x = get(found.x.q).astype(np.int32) - int(found.x.zero)
     w = found.weights.astype(np.int32)
-    acc = convolve(x, w, geometry(node, x.shape[2:], w.shape[2:]), node.attributes.get_int("group", 1))
+    acc = convolve(x, w, geometry(node, x.shape[2:], w.shape[2:]), attribute(node, "group", 1))
     if found.bias is not None:
         acc = acc + found.bias.reshape(-1, *[1] * (acc.ndim - 2))
     return np.moveaxis(requantize(np.moveaxis(acc, 1, -1), found.scales(to), found.limits(to)), -1, 1)
 
 
 def _gemm(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
-    attributes = node.attributes
     found = layer(node)
-    plain = attributes.get_float("alpha", 1.0) == 1 and attributes.get_float("beta", 1.0) == 1
-    if found is None or not plain or attributes.get_int("transA", 0):
+    plain = attribute(node, "alpha", 1.0) == 1 and attribute(node, "beta", 1.0) == 1
+    if found is None or not plain or attribute(node, "transA", 0):
         return None
-    transposed = attributes.get_int("transB", 0)
+    transposed = attribute(node, "transB", 0)
     if found.w.scale.size > 1 and found.w.axis % 2 != 1 - transposed:
         return None
     return _multiply(found, found.weights.T if transposed else found.weights, to, get)
@@ -168,7 +167,7 @@ def _reduce_mean(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
     if x is None or len(get(x.q).shape) != 4 or sorted(a % 4 for a in reduced_axes(node)) != [2, 3]:
         return None
     mean = _global_average(node, to, get)
-    return mean if mean is None or node.attributes.get_int("keepdims", 1) else mean[:, :, 0, 0]
+    return mean if mean is None or attribute(node, "keepdims", 1) else mean[:, :, 0, 0]
 
 
 def reduced_axes(node: Node) -> Sequence[int]:
@@ -176,21 +175,21 @@ def reduced_axes(node: Node) -> Sequence[int]:
     if len(node.inputs) > 1 and node.inputs[1] is not None:
         axes = const_value(node.inputs[1])
         return [] if axes is None else [int(a) for a in axes]
-    return list(node.attributes.get_ints("axes", ()))
+    return list(attribute(node, "axes", ()))
 
 
 def _average_pool(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
     x = activation(node.inputs[0])
-    if x is None or len(get(x.q).shape) != 4 or node.attributes.get_int("ceil_mode", 0):
+    if x is None or len(get(x.q).shape) != 4 or attribute(node, "ceil_mode", 0):
         return None
     q = get(x.q)
-    kernel = tuple(node.attributes["kernel_shape"].as_ints())
+    kernel = tuple(attribute(node, "kernel_shape"))
     where = geometry(node, q.shape[2:], kernel)
     if kernel == q.shape[2:] and not any(where.pads):
         return _global_average(node, to, get)
     last = tuple(range(-len(kernel), 0))
     total = ordered_sum(np.moveaxis(windows(dequantize(q, x), kernel, where), last, (0, 1)))
-    whole = node.attributes.get_int("count_include_pad", 0)
+    whole = attribute(node, "count_include_pad", 0)
     counted = windows(np.ones((1, 1, *q.shape[2:]), F32), kernel, where).sum(axis=last)
     count = F32(np.prod(kernel)) if whole else counted
     return np.asarray(np.rint(total / count / F32(to.scale) + F32(to.zero)))
@@ -225,7 +224,8 @@ def table(node: Node, to: Rounded) -> np.ndarray | None:
     results = reference(node, operands, node.graph.opset_imports)
     if results is None or results[0].shape != every.shape:
         return None
-    return np.clip(quantize(results[0], np.asarray(to.scale), np.asarray(to.zero, to.dtype)), to.low, to.high)
+    values = quantize(results[0], np.asarray(to.scale), np.asarray(to.zero, to.dtype))
+    return np.asarray(np.clip(values, to.low, to.high))
 
 
 def _tabled(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
@@ -245,12 +245,12 @@ class Geometry:
 
 def geometry(node: Node, image: Sequence[int], kernel: Sequence[int]) -> Geometry:
     """Read strides, dilations, pads and auto_pad of Conv or a pooling operator."""
-    rank, attributes = len(kernel), node.attributes
-    strides = attributes.get_ints("strides", None) or (1,) * rank
-    dilations = attributes.get_ints("dilations", None) or (1,) * rank
-    auto = attributes.get_string("auto_pad", "NOTSET")
+    rank = len(kernel)
+    strides = attribute(node, "strides", None) or (1,) * rank
+    dilations = attribute(node, "dilations", None) or (1,) * rank
+    auto = attribute(node, "auto_pad", "NOTSET")
     if not auto.startswith("SAME"):
-        return Geometry(strides, dilations, attributes.get_ints("pads", None) or (0,) * (2 * rank))
+        return Geometry(strides, dilations, attribute(node, "pads", None) or (0,) * (2 * rank))
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     total = [max((-(-n // s) - 1) * s + k - n, 0) for n, s, k in zip(image, strides, spans, strict=True)]
     small = [t // 2 for t in total]

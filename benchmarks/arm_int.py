@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from prune_networks import Block
+from torch import nn
+
 from galen.backends.execution import run_on_core
 from galen.backends.integer import run
 from galen.backends.latency import Latency
@@ -24,8 +27,6 @@ from galen.ir.io import load
 from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.quantize import Quantize
 from galen.passes.simplify import Simplify
-from prune_networks import Block
-from torch import nn
 
 WIDTHS = (32, 8, 6, 4, 3, 2, 1)
 CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1")
@@ -90,7 +91,8 @@ def main() -> None:
     times: dict[tuple[str, str], list[float]] = {}
     for name in args.networks:
         for core in args.cores:
-            print(f"\n{name} on {core}\n\n| bits | instructions | per MAC | modelled ms | kernels |\n|---|---|---|---|---|")
+            print(f"\n{name} on {core}\n\n| bits | instructions | per MAC | modelled ms | kernels |")
+            print("|---|---|---|---|---|")
             for bits in args.widths:
                 with tempfile.TemporaryDirectory() as folder:
                     model = exported(name, Path(folder))
@@ -113,7 +115,7 @@ def row(bits: int, latency: Latency) -> str:
 
 def plot(times: dict[tuple[str, str], list[float]], widths: list[int], path: Path) -> None:
     """Draw time against width, relative to fp32, one panel per network."""
-    import matplotlib.pyplot as plt
+    import matplotlib.pyplot as plt  # noqa: PLC0415
 
     names = sorted({name for name, _ in times})
     figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3), sharey=True, squeeze=False)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
+
 from galen.backends.kernels.base import Image
 from galen.backends.kernels.int8_bits import BitConv
 from galen.backends.kernels.int8_conv import Int8Conv

@@ -1,8 +1,8 @@
 """Convolution of bit planes: `and`, `cnt`, add, for 128 products of one bit in three instructions.
 
 With pixels and weights in two's complement, `q = -2^(b-1) q_(b-1) + … + 2 q_1 + q_0`, the product of two numbers is a
-sum over pairs of planes (Cowan et al. 2018, without their unipolar and bipolar cases; Umuroglu and Jahre 2017). Weights of one
-bit are -1 and +1, `2 v - 1`: twice the product with `v` less the sum of the pixels, which is computed once per window.
+sum over pairs of planes (Umuroglu and Jahre 2017; Cowan et al. 2018 have other codes). Weights of one bit are -1 and
++1, `2 v - 1`: twice the product with `v` less the sum of the pixels, which is computed once per window.
 
 The kernel first cuts the image into planes, one bit per channel, in a workspace. Weights are stored at their width:
 `[4 channels][plane][window row][column][16 bytes of a span][4 channels][16 bytes]`, and after them, for one bit, a mask
@@ -97,9 +97,9 @@ class BitConv(LaneConv):
         taps = np.unpackbits(spans.reshape(bits, width, self.window.kh, self.window.kw, -1), axis=-1, bitorder="little")
         planes = taps[:, : self.sink.c, ..., : self.source.c].transpose(0, 1, 4, 2, 3).astype(np.int8)
         if bits == 1:
-            return planes[0] * np.int8(2) - np.int8(1)
+            return np.asarray(planes[0] * 2 - 1, np.int8)
         places = np.array([*(1 << j for j in range(bits - 1)), -(1 << (bits - 1))])
-        return np.tensordot(places, planes, 1).astype(np.int8)
+        return np.asarray(np.tensordot(places, planes, 1), np.int8)
 
     def tir(self, target: Target) -> "PrimFunc":
         """Return the cutting into planes, then the loops of `SpanConv`."""
@@ -112,7 +112,7 @@ class BitConv(LaneConv):
             if sums is not None:
                 _window_sums(e, self, planes, sums)
             with e.loop(self.sink.channels // CHANNELS) as block:
-                self.rows(e, _BitTile(self, e, epilogue, block * CHANNELS, planes, sums))
+                self.rows(e, _BitTile(self, e, epilogue, block * CHANNELS, (planes, sums)))
         return e.function
 
 
@@ -134,7 +134,9 @@ def _cut(e: Emitter, conv: BitConv, planes: Any) -> None:
 
 def _gather(e: Emitter, bytes_: list[Expr], bit: int, vectors: int) -> Expr:
     """Return bit `bit` of 16 bytes in each of `vectors` vectors, eight to a byte; absent vectors are zero."""
-    place = e.T.Shuffle([e.T.IntImm("int8", v) for v in (1, 2, 4, 8, 16, 32, 64, -128)] * 2, [e.T.int32(i) for i in range(STEP)])
+    place = e.T.Shuffle(
+        [e.T.IntImm("int8", v) for v in (1, 2, 4, 8, 16, 32, 64, -128)] * 2, [e.T.int32(i) for i in range(STEP)]
+    )
     chosen, zero = (e.T.broadcast(e.T.IntImm("int8", v), STEP) for v in ((1 << bit) - 256 * (bit == 7), 0))
     level = [e.let(e.T.Select((v & chosen) != zero, place, zero)) for v in bytes_]
     level += [zero] * (vectors - len(level))
@@ -154,7 +156,8 @@ def _window_sums(e: Emitter, conv: BitConv, planes: Any, sums: Any) -> None:
         for i in range(conv.source_bits):
             with e.loop(rows) as row, e.loop(columns) as column, e.loop(conv.steps) as step:
                 mask = e.load(e.args[1], masks + ((row * columns + column) * conv.steps + step) * STEP, lanes=STEP)
-                bits = _load(e, conv, planes, i, (n, *conv.address(y, x, row, column)), step)
+                at = _byte(conv, (n, *conv.address(y, x, row, column)), step)
+                bits = e.load(planes, i, at, lanes=STEP)
                 count = uaddlp(e, popcount(e, e.T.reinterpret("uint8x16", bits & mask)), "uint16x8")
                 place = e.splat(e.T.int32(_coefficient(i, conv.source_bits)), 4)
                 total.set(total.value + e.T.Cast("int32x4", uaddlp(e, count, "uint32x4")) * place)
@@ -167,22 +170,21 @@ def _coefficient(plane: int, bits: int) -> int:
     return -(1 << plane) if plane == bits - 1 else 1 << plane
 
 
-def _load(
-    e: Emitter, conv: BitConv, planes: Any, plane: Expr, place: tuple[Expr, Expr, Expr], step: Expr
-) -> Expr:
+def _byte(conv: BitConv, place: tuple[Expr, Expr, Expr], step: Expr) -> Expr:
+    """Return where in a plane step `step` of a span begins that begins at `place` in the source's memory."""
     _, h, w, _ = conv.source.spec.shape
     n, row, column = place
-    return e.load(planes, plane, ((n * h + row) * w + column) * conv.depth + step * STEP, lanes=STEP)
+    return ((n * h + row) * w + column) * conv.depth + step * STEP
 
 
 class _BitTile(LaneTile):
     """One pair of planes after the other."""
 
     def __init__(
-        self, conv: BitConv, e: Emitter, epilogue: Requantizer, channel: Expr, planes: Any, sums: Any
+        self, conv: BitConv, e: Emitter, epilogue: Requantizer, channel: Expr, workspace: tuple[Any, Any]
     ) -> None:
         super().__init__(conv, e, epilogue, channel)
-        self.bits, self.planes, self.window_sums = conv, planes, sums
+        self.bits, (self.planes, self.window_sums) = conv, workspace
         self.pair: tuple[Expr, Expr] = (0, 0)
         self.worth: Expr = None
 
@@ -205,7 +207,7 @@ class _BitTile(LaneTile):
 
     def pixel(self, place: tuple[Expr, Expr, Expr], step: Expr) -> Expr:
         """Load 16 bytes of a plane."""
-        return _load(self.e, self.bits, self.planes, self.pair[1], place, step)
+        return self.e.load(self.planes, self.pair[1], _byte(self.bits, place, step), lanes=STEP)
 
     def weight(self, position: Expr, channel: int) -> Expr:
         """Load 16 bytes of a plane of weights."""
@@ -221,7 +223,9 @@ class _BitTile(LaneTile):
 
     def multiply(self, total: Expr, pixel: Expr, weight: Expr) -> Expr:
         """Count the bits that both have."""
-        return total + self.e.T.reinterpret("int8x16", popcount(self.e, self.e.T.reinterpret("uint8x16", pixel & weight)))
+        return total + self.e.T.reinterpret(
+            "int8x16", popcount(self.e, self.e.T.reinterpret("uint8x16", pixel & weight))
+        )
 
     def widened(self, total: Expr) -> Expr:
         """Return counts as four of int32, times what they are worth."""
@@ -234,5 +238,3 @@ class _BitTile(LaneTile):
         if self.window_sums is None:
             return total
         return total - self.e.splat(self.e.load(self.window_sums, *place), 4)
-
-

@@ -47,7 +47,8 @@ class DepthwiseConv(Int8Conv):
 
     def sums(self, taps: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return int32 `[n, h, w, c]` of taps `[n, h, w, kh, kw, c]`."""
-        return np.einsum("nhwyxc,cyx->nhwc", taps.astype(np.int32), weights[:, 0].astype(np.int32))
+        sums = np.einsum("nhwyxc,cyx->nhwc", taps.astype(np.int32), weights[:, 0].astype(np.int32))
+        return np.asarray(sums, np.int32)
 
     def tir(self, target: Target) -> "PrimFunc":
         """Return loops over channels and pixels around unrolled taps."""

@@ -11,9 +11,9 @@ from typing import ClassVar, Literal
 from galen.backends.kernels.emit import Emitter, Expr, Register
 from galen.backends.kernels.int8_conv import STEP, split
 from galen.backends.kernels.int8_long import CHANNELS, LongConv
+from galen.backends.kernels.int8_span import Tile
 from galen.backends.kernels.requantize import Requantizer
 from galen.backends.kernels.simd import halves, saddlp, smull, transposed_sum
-from galen.backends.kernels.int8_span import Tile
 
 UNROLL = 2
 
@@ -23,8 +23,8 @@ def room(lane: int, weight_bits: int, source_bits: int) -> int:
 
     Weights of b bits are at most `2^(b-1) - 1` in magnitude (1 bit: 1), pixels `2^(b-1)`.
     """
-    weight = max(1, 2 ** (weight_bits - 1) - 1)
-    return (2 ** (lane - 1) - 1) // (weight * 2 ** (source_bits - 1))
+    weight = max(1, (1 << (weight_bits - 1)) - 1)
+    return ((1 << (lane - 1)) - 1) // (weight << (source_bits - 1))
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,7 @@ class LaneTile:
                     step = first + begin + index * unroll + u
                     self._step(sums, at, before + step, step)
 
-    def _step(
-        self, sums: list[list[Register]], at: list[tuple[Expr, Expr, Expr]], position: Expr, step: Expr
-    ) -> None:
+    def _step(self, sums: list[list[Register]], at: list[tuple[Expr, Expr, Expr]], position: Expr, step: Expr) -> None:
         values = [self.e.let(self.pixel(place, step)) for place in at]
         for c in range(CHANNELS):
             weight = self.e.let(self.weight(position, c))

@@ -115,10 +115,7 @@ class Dequantize(Kernel):
         memory, scale, (zero, low, _) = inputs
         dtype = np.dtype(_spec(self.sink).dtype)
         value = self.source.interior(memory).astype(np.int32)
-        if dtype == np.float32:
-            value = (value - zero).astype(np.float32) * scale[0]
-        else:
-            value = value - low
+        value = (value - zero).astype(np.float32) * scale[0] if dtype == np.float32 else value - low
         if isinstance(self.sink, Image):
             return [self.sink.place(value)]
         dense = value.transpose(0, 3, 1, 2) if len(self.sink.shape) == 4 else value
@@ -136,10 +133,8 @@ class Dequantize(Kernel):
             with e.loop(source.n) as n, e.loop(source.h) as y, e.loop(source.w) as x:
                 with e.loop(source.c) as c:
                     value = e.T.Cast("int32", e.load(image, *index(source, n, y, x, c)))
-                    if dtype == "float32":
-                        value = e.T.Cast("float32", value - zero) * e.load(scale, 0)
-                    else:
-                        value = value - low
+                    fp32 = e.T.Cast("float32", value - zero) * e.load(scale, 0)
+                    value = fp32 if dtype == "float32" else value - low
                     e.store(sink, e.T.Cast(dtype, value), *index(self.sink, n, y, x, c))
                 if isinstance(self.sink, Image) and self.sink.channels > source.c:
                     with e.loop(self.sink.channels - source.c) as c:

@@ -55,7 +55,7 @@ class WinogradConv(Int8Conv):
         padded = np.zeros((self.sink.channels, self.source.channels, 3, 3), np.int64)
         padded[: self.sink.c, : self.source.c] = weights
         points = np.einsum("ay,bx,oiyx->oabi", G, G, padded).reshape(-1, STEP, POINTS**2, self.source.channels)
-        return points.transpose(0, 2, 3, 1).astype(np.int16).ravel()
+        return np.asarray(points.transpose(0, 2, 3, 1), np.int16).ravel()
 
     def unpack_weights(self, packed: np.ndarray) -> np.ndarray:
         """Undo `pack_weights`."""
@@ -87,7 +87,8 @@ class WinogradConv(Int8Conv):
                             self._multiply(e, (points, products), (block, point, start), size)
                         with e.loop(size) as t, e.loop(STEP // 4) as v:
                             at = _position(start + t, self.sink.h // SIDE, columns)
-                            self._invert(e, epilogue, products, (t, v * 4), at, block * STEP)
+                            sums = self._invert(e, products, (t, v * 4), block * STEP + v * 4)
+                            _write(epilogue, sums, at, block * STEP + v * 4)
         return e.function
 
     def _transform(self, e: Emitter, points: Any, tile: Expr, at: tuple[Expr, Expr, Expr], channel: Expr) -> None:
@@ -125,25 +126,25 @@ class WinogradConv(Int8Conv):
             e.store(products, sums[t][v].value, point, t, v * 4, lanes=4)
 
     def _invert(
-        self,
-        e: Emitter,
-        epilogue: Requantizer,
-        products: Any,
-        source: tuple[Expr, Expr],
-        at: tuple[Expr, Expr, Expr],
-        block: Expr,
-    ) -> None:
-        """Transform four channels of a tile back, divide, add the bias, requantize."""
-        (tile, channel), (n, y, x) = source, at
-        values = [
-            [e.load(products, i * POINTS + j, tile, channel, lanes=4) for j in range(POINTS)] for i in range(POINTS)
-        ]
-        bias = e.let(e.load(e.args[2], block + channel, lanes=4))
+        self, e: Emitter, products: Any, source: tuple[Expr, Expr], channel: Expr
+    ) -> dict[tuple[int, int], Expr]:
+        """Transform four channels of a tile back, divide, add the bias."""
+        tile, at = source
+        values = [[e.load(products, i * POINTS + j, tile, at, lanes=4) for j in range(POINTS)] for i in range(POINTS)]
+        bias = e.let(e.load(e.args[2], channel, lanes=4))
         ninth, shift = e.splat(e.T.int32(_NINTH), 4), e.splat(e.T.int32(6), 4)
-        sums = {at: e.let(((value * ninth) >> shift) + bias) for at, value in _both(e, values, _inverse, "int32x4")}
-        for i in range(SIDE):
-            row = [[sums[i, j]] for j in range(SIDE)]
-            epilogue.write(row, [(n, y * SIDE + i, x * SIDE + j) for j in range(SIDE)], block + channel)
+        inverse = _both(e, values, _inverse, "int32x4")
+        return {place: e.let(((value * ninth) >> shift) + bias) for place, value in inverse}
+
+
+def _write(
+    epilogue: Requantizer, sums: dict[tuple[int, int], Expr], tile: tuple[Expr, Expr, Expr], channel: Expr
+) -> None:
+    """Requantize and store the 4x4 pixels of a tile."""
+    n, y, x = tile
+    for i in range(SIDE):
+        row = [(n, y * SIDE + i, x * SIDE + j) for j in range(SIDE)]
+        epilogue.write([[sums[i, j]] for j in range(SIDE)], row, channel)
 
 
 Transform = Callable[[Emitter, Sequence[Expr], str], list[Expr]]

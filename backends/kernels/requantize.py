@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.emit import Emitter, Expr
@@ -65,7 +66,7 @@ def requantize(acc: np.ndarray, scale: np.ndarray, limits: np.ndarray) -> np.nda
     """Return the int32 that int32 accumulators `[..., channels]` become; `limits` as in `LIMITS`."""
     zero, low, high = (int(v) for v in limits)
     value = np.rint(acc.astype(np.float32) * scale.astype(np.float32))
-    return np.asarray(np.clip(value, low - zero, high - zero) + zero).astype(np.int32)
+    return np.asarray(np.clip(value, low - zero, high - zero) + zero, np.int32)
 
 
 def add(a: np.ndarray, b: np.ndarray, term: np.ndarray, limits: np.ndarray) -> np.ndarray:
@@ -73,16 +74,17 @@ def add(a: np.ndarray, b: np.ndarray, term: np.ndarray, limits: np.ndarray) -> n
     ra, rb, offset, *moves = term
     left, right = (q.astype(np.float32) + move for q, move in zip((a, b), moves[:2], strict=True))
     value = np.rint(_fma(left, ra, _fma(right, rb, offset))) - moves[2]
-    return np.clip(value, limits[1], limits[2]).astype(np.int32)
+    return np.asarray(np.clip(value, limits[1], limits[2]), np.int32)
 
 
-def _fma(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+def _fma(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> np.ndarray:
     """Return fp32(a * b + c), rounded once: the exact value has fewer bits than a double for 8-bit `a`."""
-    return np.asarray(np.float64(a) * np.float64(b) + np.float64(c), np.float32)
+    exact = np.asarray(a, np.float64) * np.asarray(b, np.float64) + np.asarray(c, np.float64)
+    return np.asarray(exact, np.float32)
 
 
 class Requantizer:
-    """Emits the epilogue of a kernel whose last arguments are bias, scale, limits, those of the addend, and the sink."""
+    """Emits the epilogue of a kernel whose last arguments are scale, limits, those of the addend, and the sink."""
 
     def __init__(self, e: Emitter, sink: Image, addend: Addend | None, buffers: Sequence[Expr], lanes: int) -> None:
         self.e, self.sink, self.addend, self.lanes = e, sink, addend, lanes
@@ -104,28 +106,24 @@ class Requantizer:
     def write(self, sums: Sequence[Sequence[Expr]], pixels: Sequence[tuple[Expr, Expr, Expr]], channel: Expr) -> None:
         """Requantize and store int32 vectors: `sums[i]` are neighbouring channels from `channel` of `pixels[i]`.
 
-        ARM narrows four vectors at a time, be they of one pixel or of four.
+        Vectors are narrowed together: those of one pixel, or where a pixel has only one, those of four pixels.
         """
         at = [(i, v) for i, vectors in enumerate(sums) for v in range(len(vectors))]
         values = [self._value(sums[i][v], (*pixels[i], channel + v * self.lanes)) for i, v in at]
         limits = (self.sum.back, *self.final[1:]) if self.addend else self.final
-        for first in range(0, len(at), 4):
-            group = at[first : first + 4]
-            packed = self.e.let(narrow(self.e, values[first : first + 4], self.lanes, limits))
-            run = len([i for i, _ in group if i == group[0][0]])
+        run = len(sums[0])
+        size = run if run > 1 else 4
+        for first in range(0, len(at), size):
+            group = at[first : first + size]
+            packed = self.e.let(narrow(self.e, values[first : first + size], self.lanes, limits))
             for start in range(0, len(group), run):
-                self._store(
-                    packed, start, run, len(group), pixels[group[start][0]], channel + group[start][1] * self.lanes
-                )
+                i, v = group[start]
+                part = self.e.part(packed, start * self.lanes, run * self.lanes, len(group) * self.lanes)
+                self._store(part, pixels[i], channel + v * self.lanes, run * self.lanes)
 
-    def _store(
-        self, packed: Expr, start: int, run: int, count: int, pixel: tuple[Expr, Expr, Expr], channel: Expr
-    ) -> None:
-        """Store `run` of the `count` vectors in `packed`."""
-        n, y, x = pixel
-        part = self.e.part(packed, start * self.lanes, run * self.lanes, count * self.lanes)
-        b = self.sink.border
-        self.e.store(self.output, part, n, y + b, x + b, channel, lanes=run * self.lanes)
+    def _store(self, value: Expr, pixel: tuple[Expr, Expr, Expr], channel: Expr, lanes: int) -> None:
+        (n, y, x), b = pixel, self.sink.border
+        self.e.store(self.output, value, n, y + b, x + b, channel, lanes=lanes)
 
     def _value(self, acc: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> Expr:
         """Return the result as fp32, to be rounded; without addend still without zero point."""

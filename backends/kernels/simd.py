@@ -1,7 +1,7 @@
 """Integer vector instructions as expressions. Names are those of the Arm Architecture Reference Manual.
 
-LLVM recognises the pairs: `smull` then `+` becomes `smlal`, `saddlp` then `+` becomes `sadalp`, a product of upper halves
-`smull2`, an extension before a product disappears into it.
+LLVM recognises the pairs: `smull` then `+` becomes `smlal`, `saddlp` then `+` becomes `sadalp`, a product of upper
+halves `smull2`.
 """
 
 from collections.abc import Sequence

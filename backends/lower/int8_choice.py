@@ -1,6 +1,6 @@
-"""Which kernel computes a quantized convolution: the fastest, by counted instructions and what they cost on the core.
+"""Which kernel computes a quantized convolution: the fastest, by counted instructions and their cost on the core.
 
-Instructions are those of the compiled inner loops. What one costs, in cycles, is modelled (`benchmarks/int8_cycles.py`):
+Instructions are those of the compiled inner loops. What one costs is modelled (`benchmarks/int8_cycles.py`):
 multiplications share a pipe on out-of-order cores, logic does not; an in-order core waits for loads. Among kernels
 whose times the model cannot tell apart, the one with the fewest instructions is taken.
 """
