@@ -1,0 +1,115 @@
+"""A whole search on a small real network: files, figures, resume."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from galen.driver import search
+from galen.ir import GalenError
+from galen.journal import Journal
+from galen.objective import Objective
+from galen.options import SearchOptions
+from galen.passes.policy import Policy
+from galen.result import SearchResult
+
+
+@pytest.fixture(scope="module")
+def options(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchOptions:
+    """A short search on handwritten digits."""
+    pytest.importorskip("sklearn")
+    script = importlib.util.spec_from_file_location("digits", repository / "examples/digits/train.py")
+    digits = importlib.util.module_from_spec(script)
+    script.loader.exec_module(digits)
+    folder = tmp_path_factory.mktemp("digits")
+    for name, (images, labels) in digits.splits().items():
+        np.savez(folder / f"{name}.npz", images=images, labels=labels)
+    return SearchOptions(
+        model=repository / "examples/digits/digits.onnx",
+        data=str(folder / "search.npz"),
+        train_data=str(folder / "train.npz"),
+        test_data=str(folder / "test.npz"),
+        output=folder / "out",
+        objective=Objective("60%"),
+        episodes=4,
+        seed=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def found(options: SearchOptions) -> SearchResult:
+    return search(options)
+
+
+def rows(folder: Path) -> list[tuple]:
+    with Journal.open(folder / "journal.db") as journal:
+        return [(e.number, str(e.policy), e.outcome, e.met, e.reward, e.layers) for e in journal.episodes()]
+
+
+def test_the_folder_holds_all_six_files_and_the_result_its_figures(options: SearchOptions, found: SearchResult) -> None:
+    assert {p.name for p in options.output.iterdir()} == {
+        *("best.onnx", "best.so", "policy.json", "pareto.json", "report.html", "journal.db"),
+    }
+    told = found.to_json()
+    assert told.keys() == {
+        *("baseline", "best", "met", "episodes", "seconds", "seed", "agent", "target", "kind"),
+    }
+    assert told["best"].keys() == {"accuracy", "latency_ms", "bytes", "test_accuracy"}
+    assert told["baseline"].keys() == {"accuracy", "latency_ms", "bytes"}
+    assert (told["episodes"], told["seed"], told["target"], told["kind"]) == (4, 1, "cortex-a72", "modelled")
+    assert found.best.latency_ms < found.baseline.latency_ms
+    assert found.exit_code == (0 if found.met else 3)
+
+
+def test_the_library_is_arm_code_and_the_front_is_not_dominated(options: SearchOptions, found: SearchResult) -> None:
+    header = (options.output / "best.so").read_bytes()[:20]
+    assert header[:4] == b"\x7fELF"
+    assert int.from_bytes(header[18:20], "little") == 183  # EM_AARCH64
+    front = json.loads((options.output / "pareto.json").read_text())
+    assert front
+    assert all(set(row) == {"episode", "accuracy", "latency_ms", "bytes", "policy"} for row in front)
+    accuracies = [row["accuracy"] for row in sorted(front, key=lambda row: row["latency_ms"])]
+    assert accuracies == sorted(set(accuracies))
+    Policy.parse((options.output / "policy.json").read_text())
+
+
+def test_a_search_that_goes_on_has_the_journal_of_one_that_was_never_broken(
+    options: SearchOptions, found: SearchResult, tmp_path: Path
+) -> None:
+    broken = replace(options, output=tmp_path / "broken")
+    search(replace(broken, episodes=2))
+    assert search(replace(broken, resume=True)).best == found.best
+    assert rows(broken.output) == rows(options.output)
+
+
+def test_an_existing_folder_is_refused_and_so_is_resuming_with_other_options(
+    options: SearchOptions, found: SearchResult
+) -> None:
+    with pytest.raises(GalenError, match="--resume"):
+        search(options)
+    with pytest.raises(GalenError, match="--seed 1, not 2"):
+        search(replace(options, seed=2, resume=True))
+
+
+def test_an_interrupt_keeps_the_best_so_far_and_exits_with_130(options: SearchOptions, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [
+        *(sys.executable, "-c", "import sys; from galen.cli import main; sys.exit(main())", "search"),
+        *(str(options.model), "--data", options.data, "--train-data", options.train_data, "-o", str(out)),
+        *("--max-latency", "60%", "--episodes", "100000"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / "policy.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(120) == 130
+    assert {"best.onnx", "best.so", "policy.json", "journal.db"} <= {p.name for p in out.iterdir()}
