@@ -1,6 +1,6 @@
 """Shapes of values: inferred, read, and pinned where something needs numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
 import onnx
@@ -47,21 +47,33 @@ def infer(model: onnx_ir.Model) -> bool:
         for name, value in onnx_ir.convenience.create_value_mapping(graph).items():
             if name in values:
                 learnt |= _learn(value, values[name])
-    if _learn_normalisations(model):
+    if _learn_same_shapes(model):
         infer(model)
         return True
     return learnt
 
 
-def _learn_normalisations(model: onnx_ir.Model) -> bool:
-    """Give normalisations, of which ONNX infers some only as functions, the shape of their input."""
+def _learn_same_shapes(model: onnx_ir.Model) -> bool:
+    """Give outputs that ONNX leaves open the shape of the input that they must have it from.
+
+    Those are normalisations that ONNX knows as functions only, and values that a Loop carries without changing shape.
+    """
     learnt = False
     for node in edit.all_nodes(model):
-        source = node.inputs[0] if node.inputs else None
-        if node.op_type in _NORMALISATIONS and source is not None and node.outputs[0].shape is None:
-            node.outputs[0].shape, node.outputs[0].type = source.shape, node.outputs[0].type or source.type
-            learnt |= source.shape is not None
+        for output, source in _same_shapes(node):
+            if output.shape is None and source is not None and source.shape is not None:
+                output.shape, output.type, learnt = source.shape, output.type or source.type, True
     return learnt
+
+
+def _same_shapes(node: onnx_ir.Node) -> Iterator[tuple[onnx_ir.Value, onnx_ir.Value | None]]:
+    if node.op_type in _NORMALISATIONS:
+        yield node.outputs[0], node.inputs[0]
+    if node.op_type == "Loop" and not node.domain:
+        (body,) = edit.subgraphs_of(node)
+        for index, source in enumerate(node.inputs[2:]):
+            if source is not None and source.shape is not None and source.shape == body.outputs[index + 1].shape:
+                yield node.outputs[index], source
 
 
 def _learn(value: onnx_ir.Value, known: onnx_ir.Value) -> bool:

@@ -174,6 +174,15 @@ CASES: dict[str, tuple[str, dict[str, int]]] = {
           y = Conv (b, v) }""",
         {"a": 8},
     ),
+    "carried through a Loop": (
+        """g (float[1,3,6,6] x) => (float[1,2,6,6] y) <float[8,3,1,1] w, float[8,8,1,1] u, float[2,8,1,1] v,
+            int64 n = {2}, bool k = {1}>
+        { a = Conv (x, w)
+          b = Loop (n, k, a) <body = h (int64 i, bool c, float[1,8,6,6] p) => (bool d, float[1,8,6,6] q)
+            { d = Identity (c)  r = Conv (p, u)  q = Relu (r) }>
+          y = Conv (b, v) }""",
+        {"a": 8},
+    ),
     "an operator without a rule": (
         """g (float[1,3,6,6] x) => (float[1,2,6,6] y) <float[8,3,1,1] w, float[4,8,1,1] u, float[2,4,1,1] v>
         { a = Conv (x, w)  n = LRN <size: int = 3> (a)  b = Conv (n, u)  y = Conv (b, v) }""",
