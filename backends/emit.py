@@ -11,7 +11,7 @@ from typing import Any
 from galen.backends.link import link, relocatable, virtual_machine
 from galen.backends.objects import assembly
 from galen.backends.program import Program
-from galen.ir.io import atomic
+from galen.ir.files import atomic
 
 
 def emit(program: Program, form: str, path: Path) -> None:

@@ -70,7 +70,8 @@ def _command(arguments: argparse.Namespace, out: TextIO) -> int:
 def _transform(arguments: argparse.Namespace, out: TextIO) -> None:
     from galen.ir import UsageError  # noqa: PLC0415
     from galen.ir.costs import costs  # noqa: PLC0415
-    from galen.ir.io import STANDARD_STREAM, check_target, load, save  # noqa: PLC0415
+    from galen.ir.files import STANDARD_STREAM, check_target  # noqa: PLC0415
+    from galen.ir.io import load, save  # noqa: PLC0415
     from galen.ir.shapes import parse_shape  # noqa: PLC0415
 
     if arguments.input is None:
@@ -96,7 +97,7 @@ def _transform(arguments: argparse.Namespace, out: TextIO) -> None:
 
 
 def _pipeline(arguments: argparse.Namespace) -> "Pipeline":
-    from galen.ir.io import readable  # noqa: PLC0415
+    from galen.ir.files import readable  # noqa: PLC0415
     from galen.passes.pipeline import Pipeline  # noqa: PLC0415
 
     passes: list[Pass] = []

@@ -9,7 +9,8 @@ from typing import Any
 
 from galen.backends.build import link, lower
 from galen.ir import GalenError, Model
-from galen.ir.io import atomic, save
+from galen.ir.files import atomic
+from galen.ir.io import save
 from galen.journal import Episode
 from galen.pareto import front
 from galen.passes.policy import Policy

@@ -13,7 +13,8 @@ from galen.backends.folders import cache_folder
 from galen.candidate import Compressor
 from galen.ir import Batch
 from galen.ir.batch import BatchedModel
-from galen.ir.io import atomic, save
+from galen.ir.files import atomic
+from galen.ir.io import save
 from galen.passes.policy import Policy
 from galen.passes.space import Space
 

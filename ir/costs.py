@@ -1,16 +1,15 @@
 """What a model costs, counted on the graph: parameters, multiply-accumulates, bit operations, bytes, nodes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import onnx_ir
 
-from galen.ir.edit import all_nodes, attribute, const_tensor
-from galen.ir.errors import GalenError
+from galen.ir.edit import all_nodes, const_tensor
 from galen.ir.execute import observe
-from galen.ir.shapes import Shapes, pin, static_shape
+from galen.ir.macs import counts, macs
+from galen.ir.shapes import Shapes, pin
 
 FP32_BITS = 32
 
@@ -81,7 +80,7 @@ def layer_costs(model: onnx_ir.Model, shapes: Shapes | None = None) -> list[Laye
     """Return the costs of every node that multiplies and accumulates, in order; see `costs`."""
     pinned = model.clone()
     pin(pinned, shapes)
-    layers = [node for node in all_nodes(pinned) if node.op_type in _MACS and not node.domain]
+    layers = [node for node in all_nodes(pinned) if counts(node)]
     observe(pinned, {value for node in layers for value in (*node.inputs, *node.outputs) if value is not None})
     return [_layer(node) for node in layers]
 
@@ -92,7 +91,7 @@ def _layer(node: onnx_ir.Node) -> LayerCosts:
     return LayerCosts(
         name=node.name or "",
         op=node.op_type,
-        macs=_MACS[node.op_type](node),
+        macs=macs(node),
         parameters=sum(tensor.size for tensor in constants if tensor is not None),
         weight_bits=width(weight),
         activation_bits=width(node.inputs[0]),
@@ -157,57 +156,8 @@ def _stored_bits(tensor: onnx_ir.TensorProtocol) -> int:
     return min(8, max(2, largest.bit_length() + 1))
 
 
-def _shape(value: onnx_ir.Value | None, node: onnx_ir.Node) -> tuple[int, ...]:
-    shape = static_shape(value)
-    if shape is None:
-        name = value.name if value is not None else "a missing operand"
-        raise GalenError(f"the shape of {name} is not known", where=f"node {node.name}", hint="pin inputs with --shape")
-    return shape
-
-
-def _conv(node: onnx_ir.Node) -> int:
-    return prod(_shape(node.outputs[0], node)) * prod(_shape(node.inputs[1], node)[1:])
-
-
-def _conv_transpose(node: onnx_ir.Node) -> int:
-    return prod(_shape(node.inputs[0], node)) * prod(_shape(node.inputs[1], node)[1:])
-
-
-def _gemm(node: onnx_ir.Node) -> int:
-    rows, inner = _shape(node.inputs[0], node)
-    inner = rows if attribute(node, "transA", 0) else inner
-    return prod(_shape(node.outputs[0], node)) * inner
-
-
-def _matmul(node: onnx_ir.Node) -> int:
-    return prod(_shape(node.outputs[0], node)) * _shape(node.inputs[0], node)[-1]
-
-
-def _qlinear_conv(node: onnx_ir.Node) -> int:
-    return prod(_shape(node.outputs[0], node)) * prod(_shape(node.inputs[3], node)[1:])
-
-
-def _recurrent(node: onnx_ir.Node) -> int:
-    """All gates of all directions read the input and the previous state at every step: W and R, once each."""
-    steps_and_batch = prod(_shape(node.inputs[0], node)[:2])
-    return steps_and_batch * sum(prod(_shape(node.inputs[slot], node)) for slot in (1, 2))
-
-
-_MACS: Mapping[str, Callable[[onnx_ir.Node], int]] = {
-    "Conv": _conv,
-    "ConvInteger": _conv,
-    "ConvTranspose": _conv_transpose,
-    "GRU": _recurrent,
-    "Gemm": _gemm,
-    "LSTM": _recurrent,
-    "MatMul": _matmul,
-    "MatMulInteger": _matmul,
-    "QLinearConv": _qlinear_conv,
-    "QLinearMatMul": _matmul,
-    "RNN": _recurrent,
-}
-
 _WEIGHT_SLOTS: Mapping[str, tuple[int, ...]] = {
+    "Attention": (1,),
     "BatchNormalization": (1, 2, 3, 4),
     "Conv": (1, 2),
     "ConvInteger": (1,),

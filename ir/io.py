@@ -1,11 +1,8 @@
 """Models from files, bytes and streams, and back. A file is either written completely or not at all."""
 
 import mmap
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -16,9 +13,9 @@ from google.protobuf.message import DecodeError
 from galen.ir import wire
 from galen.ir.clone import clone
 from galen.ir.errors import GalenError
+from galen.ir.files import STANDARD_STREAM, atomic, readable
 from galen.ir.tensors import BufferSource, FileSource, Source, StoredTensor
 
-STANDARD_STREAM = "-"
 INITIALIZERS_NEED_NOT_BE_INPUTS = 4
 """The IR version from which on an initializer may, but need not, be an input: the oldest that models are kept in."""
 
@@ -147,66 +144,6 @@ def total_bytes(model: onnx_ir.Model) -> int:
 def _is_external(model: onnx_ir.Model) -> bool:
     external = any(isinstance(tensor, StoredTensor) and tensor.external for tensor in _large_tensors(model))
     return external or total_bytes(model) > PROTOBUF_LIMIT
-
-
-def check_target(target: str | Path) -> None:
-    """Fail early, before any work, when `target` cannot be a file or its folder is missing or read-only.
-
-    Raises:
-        GalenError: the reason.
-    """
-    path = Path(target)
-    if str(target) == STANDARD_STREAM:
-        return
-    if path.is_dir():
-        raise GalenError("is a directory, not a file", where=str(path))
-    if not path.parent.is_dir():
-        raise GalenError("the folder does not exist", where=str(path.parent))
-    if not os.access(path.parent, os.W_OK):
-        raise GalenError("the folder is not writable", where=str(path.parent))
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn the errors of reading `path` into a GalenError that names it."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise GalenError("no such file", where=str(path)) from error
-    except IsADirectoryError as error:
-        raise GalenError("is a directory, not a file", where=str(path)) from error
-    except OSError as error:
-        raise GalenError(f"cannot be read: {error.strerror}", where=str(path)) from error
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside `path` and rename it at the end; after an error `path` is as it was and nothing is left."""
-    if path.is_dir():
-        raise GalenError("is a directory, not a file", where=str(path))
-    temporary: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-            temporary = Path(stream.name)
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(_mode(path))
-        temporary.replace(path)
-    except OSError as error:
-        raise GalenError(f"cannot be written: {error.strerror}", where=str(path)) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _mode(path: Path) -> int:
-    """Permissions that a plain `open` would have given the file."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _parse(data: wire.Buffer, source: Source, name: str, base: Path) -> onnx_ir.Model:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from galen.ir.errors import GalenError, UsageError
-from galen.ir.io import readable
+from galen.ir.files import readable
 from galen.passes import registry
 from galen.passes.base import Pass
 from galen.passes.fields import BARE, CHILDREN, convert, default_of, hints, key_of, options

@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace, out: TextIO) -> int:
     from galen.backends.build import lower  # noqa: PLC0415
     from galen.backends.emit import emit  # noqa: PLC0415
     from galen.backends.targets import find  # noqa: PLC0415
-    from galen.ir.io import check_target, load  # noqa: PLC0415
+    from galen.ir.files import check_target  # noqa: PLC0415
+    from galen.ir.io import load  # noqa: PLC0415
 
     target = find(arguments.target)
     shapes = options.shapes(arguments)

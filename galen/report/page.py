@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from galen.ir.io import atomic
+from galen.ir.files import atomic
 from galen.report import words
 from galen.report.data import Run
 from galen.report.front import front

@@ -89,6 +89,19 @@ def test_quantized_layers_count_at_their_widths() -> None:
     assert (found.parameters, found.bytes, found.bops) == (8, 4, 8 * 4 * 3)
 
 
+@pytest.mark.parametrize(
+    ("shapes", "attributes"),
+    [
+        ("float[2,4,3,8] q, float[2,4,5,8] k, float[2,4,5,6] v) => (float[2,4,3,6] y)", ""),
+        ("float[2,3,32] q, float[2,5,32] k, float[2,5,24] v) => (float[2,3,24] y)", "<q_num_heads=4, kv_num_heads=4>"),
+    ],
+)
+def test_fused_attention_costs_what_its_products_cost(shapes: str, attributes: str) -> None:
+    graph = f"g ({shapes} {{ y = Attention{attributes}(q, k, v) }}"
+    model = from_proto(onnx.parser.parse_model(f'<ir_version: 11, opset_import: ["" : 23]> {graph}'))
+    assert costs(model).macs == 2 * 4 * 3 * 5 * (8 + 6)
+
+
 def test_a_dimension_that_matters_must_be_set() -> None:
     model = parsed(f"g (float[N,4,L] x) => (float[N,4,M] y) <float[4,4,3] w = {zeros(48)}> {{ y = Conv(x, w) }}")
     with pytest.raises(GalenError, match=r"input x: dimension 2 \(L\) is not set"):
