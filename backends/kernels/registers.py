@@ -13,6 +13,8 @@ from galen.backends.target import Target
 
 VECTOR = 4
 """Channels per vector of packed weights; cores with wider registers read several at once."""
+UNROLLED = 2
+"""Vectors of the reduction per iteration of its loop."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,12 @@ class RegisterTile:
 
 
 def reduction(e: Emitter, depth: int, step: Callable[[Expr, int], None]) -> None:
-    """Emit `step(first, count)` for `depth` terms: two vectors per iteration of a loop, then what is left."""
-    pairs, rest = divmod(depth, 2 * VECTOR)
-    if pairs:
-        with e.loop(pairs) as k:
-            step(k * (2 * VECTOR), VECTOR)
-            step(k * (2 * VECTOR) + VECTOR, VECTOR)
+    """Emit `step(first, count)` for `depth` terms: `UNROLLED` vectors per iteration of a loop, then what is left."""
+    whole, rest = divmod(depth, UNROLLED * VECTOR)
+    if whole:
+        with e.loop(whole) as k:
+            for part in range(UNROLLED):
+                step((k * UNROLLED + part) * VECTOR, VECTOR)
     for first in range(depth - rest, depth, VECTOR):
         step(first, min(VECTOR, depth - first))
 
@@ -104,7 +106,7 @@ def best_tile(channels: int, rows: int, target: Target) -> Tile:
     """Return the tile that needs the fewest instructions for `rows` rows of `channels` results.
 
     Counted per step of the reduction: products, loads of inputs (one per row), of weights (two vectors per
-    instruction), and four for the loop. What does not fill a tile is computed in a smaller one.
+    instruction), and two for the loop. What does not fill a tile is computed in a smaller one.
     """
     available = 32 if target.triple.startswith("aarch64") or target.has("avx512f") else 16
     wide = max(1, vector_lanes(target) // VECTOR)
@@ -119,5 +121,5 @@ def tile_cost(channels: int, rows: int, tile: Tile) -> float:
     for width, columns in ((tile.vectors, vectors // tile.vectors), (vectors % tile.vectors, 1)):
         for pixels, times in ((tile.rows, rows // tile.rows), (rows % tile.rows, 1)):
             if width and pixels:
-                total += columns * times * (4 * width * pixels + pixels + 2 * width + 4)
+                total += columns * times * (4 * width * pixels + pixels + 2 * width + 2)
     return total

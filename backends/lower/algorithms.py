@@ -1,8 +1,9 @@
 """Which kernel computes a convolution: the one with the lowest estimated time on the target's core.
 
-The estimate in cycles is instructions / `ISSUE` plus the bytes of packed weights over the memory bandwidth: weights are
-read once per inference and do not stay in the caches of a small core from one inference to the next. Instructions are
-counted from the shape of the generated code (`registers.tile_cost` and the operation counts of the transforms).
+The estimate in cycles is a roofline (Williams et al. 2009): instructions / `ISSUE`, or the bytes of packed weights over
+the memory bandwidth where that takes longer: weights are read once per inference, in order, and do not stay in the
+caches of a small core from one inference to the next. Instructions are counted from the shape of the generated code
+(`registers.tile_cost` and the operation counts of the transforms).
 """
 
 from collections.abc import Callable, Iterator
@@ -83,7 +84,7 @@ def _direct(problem: Problem, target: Target) -> Algorithm:
     tile = best_tile(problem.outputs, w, target)
     taps = window.kh * window.kw * problem.inputs
     instructions = problem.n * h * tile_cost(problem.outputs, w, tile) * taps / VECTOR
-    cycles = instructions / ISSUE + _traffic(taps * problem.outputs, target)
+    cycles = max(instructions / ISSUE, _traffic(taps * problem.outputs, target))
     border = window.border(problem.source, problem.sink)
     return Algorithm(cycles, border, lambda source, sink, steps: DirectConv(source, sink, window, steps, tile))
 
@@ -113,8 +114,8 @@ def _winograd(problem: Problem, m: int, target: Target) -> Algorithm:
     before, after = TRANSFORM[m, stride]
     per_tile = products(band) * points * problem.inputs / VECTOR
     per_tile += (before * problem.inputs + after * problem.outputs) / VECTOR
-    cycles = problem.n * rows * columns * per_tile / ISSUE
-    cycles += _traffic(points * problem.inputs * problem.outputs, target)
+    traffic = _traffic(points * problem.inputs * problem.outputs, target)
+    cycles = max(problem.n * rows * columns * per_tile / ISSUE, traffic)
 
     def kernel(source: Image, sink: Image, steps: tuple[Step, ...]) -> WinogradConv:
         return WinogradConv(source, sink, window.top, window.left, steps, m, band, tile, stride)
