@@ -8,17 +8,17 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--data DIR`: real networks and images, which are not part of this repository."""
+    """Add `--data=DIR` (with the equals sign: pytest takes a bare folder for tests): real networks and images."""
     parser.addoption("--update-golden", action="store_true", help="write what passes do now into tests/golden")
     parser.addoption("--data", metavar="DIR", help="folder of real networks and images")
 
 
 @pytest.fixture(scope="session")
 def data_dir(request: pytest.FixtureRequest) -> Path:
-    """Return the folder given by `--data`; the test is skipped, by name, when there is none."""
+    """Return the folder given by `--data=DIR`; the test is skipped, by name, when there is none."""
     given = request.config.getoption("--data")
     if given is None:
-        pytest.skip("needs real data: pytest --data DIR")
+        pytest.skip("needs real data: pytest --data=DIR")
     folder = Path(given).resolve()
     if not (folder / "models").is_dir():
         pytest.fail(f"--data {folder}: no folder 'models' in it")
