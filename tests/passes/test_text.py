@@ -195,7 +195,7 @@ def passes(draw: st.DrawFn, depth: int = 2) -> Pass:
     for chosen in (arguments, _one_by_one(kind, arguments)):
         try:
             return kind(**chosen)
-        except UsageError:
+        except (UsageError, TypeError):  # a value out of range, or a required option that was
             continue
     return Everything(
         **{k: draw(values_of(t)) for k, t in hints(Everything).items() if k in ("word", "share", "names")}
@@ -210,7 +210,7 @@ def _one_by_one(kind: type[Pass], arguments: dict[str, Any]) -> dict[str, Any]:
             kind(**accepted, **{key: value})
         except UsageError:
             continue
-        except TypeError:
+        except TypeError:  # another option is required: it comes later
             pass
         accepted[key] = value
     return accepted
