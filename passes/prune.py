@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from galen.ir import Model, Samples, UsageError
+from galen.ir import GalenError, Model, Samples, UsageError
 from galen.ir.clone import clone
 from galen.ir.costs import costs
 from galen.ir.coupling import Coupling, Cut, apply_cut, couple
@@ -22,6 +22,7 @@ from galen.passes.allocation import Counts, Rules, counts_within, global_counts,
 from galen.passes.base import Pass, bound
 from galen.passes.criteria import Aggregate, CriterionName, Evidence, Normalise, Vector, comparable, score
 from galen.passes.policy import Policy
+from galen.passes.recover import Reconstruction, Statistics
 from galen.passes.simplify import Simplify
 
 
@@ -45,6 +46,8 @@ class Prune(Pass, name="prune"):
         min_channels: fewer are never left.
         exclude: names or patterns (`layer1*`) of groups and layers that stay whole.
         ratios: other sparsities by name or pattern of group or layer; the first that fits counts.
+        recover: what is re-estimated on data afterwards: channel statistics (those of BatchNormalization where there
+            is one), or every layer by least squares. Without it the cut model computes what its mask does.
     """
 
     sparsity: float | None = None
@@ -60,6 +63,7 @@ class Prune(Pass, name="prune"):
     min_channels: int = 1
     exclude: tuple[str, ...] = ()
     ratios: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    recover: Literal["none", "statistics", "reconstruction"] = "none"
     data: Samples | None = bound("data")
     train_data: Samples | None = bound("train_data")
     shapes: Shapes | None = bound("shapes")
@@ -82,9 +86,12 @@ class Prune(Pass, name="prune"):
         """
         if any(node.op_type == "Shape" for node in all_nodes(model)):
             Simplify().apply(model)  # lengths that are computed hide what they tie
-        cut = self.cut(model)
+        cut, whole = self.cut(model), model if self.recover == "none" else clone(model)
         origin.stamp(model)
-        return apply_cut(model, cut)
+        changed = apply_cut(model, cut)
+        if changed and self.recover != "none":
+            self._repair(model, whole, cut)
+        return changed
 
     def cut(self, model: Model) -> Cut:
         """Return what would be kept, without removing anything; see `apply` for what it raises."""
@@ -106,6 +113,15 @@ class Prune(Pass, name="prune"):
             yield f"cut {gone} of {group.size} channels of {group.name}: {', '.join(group.producers)}"
         for part in coupling.frozen:
             yield f"keep {part.channels} channels of {part.layer}: {part.reason}"
+
+    def _repair(self, model: Model, whole: Model, cut: Cut) -> None:
+        samples = self.train_data or self.data
+        if samples is None:
+            raise GalenError("recover needs data", where="prune", hint="--train-data or --data")
+        if self.recover == "statistics":
+            Statistics(whole, samples).match(model, cut)
+        else:
+            Reconstruction(whole, samples).fit(model, cut)
 
     def _couple(self, model: Model) -> Coupling:
         return couple(model, heads=self.heads)

@@ -112,6 +112,22 @@ def test_criteria_that_look_at_data_ask_for_it(net: Model, criterion: str) -> No
         Prune(sparsity=0.5, criterion=criterion).apply(net)
 
 
+@pytest.mark.parametrize("recover", ["statistics", "reconstruction"])
+def test_recovery_brings_the_answers_nearer_to_the_original(net: Model, data: Dataset, recover: str) -> None:
+    x = next(data.batches(64)).inputs
+    answers = []
+    for how in ("none", recover):
+        small = clone(net)
+        Prune(sparsity=0.5, recover=how, train_data=data).apply(small)
+        answers.append(run(small, dict(x)))
+    original = run(net, dict(x))
+
+    assert difference(answers[1], original) < difference(answers[0], original)
+    with pytest.raises(GalenError, match="recover needs data"):
+        Prune(sparsity=0.5, recover=recover).apply(net)
+    assert shape(net, "w") == [8, 3, 3, 3], "after an error the model is as it was"
+
+
 def test_policy_of_another_model_is_refused_and_the_model_stays(net: Model) -> None:
     policy = Policy(groups={"first": Keep(4, 8)}, digest="0" * 32)
     with pytest.raises(GalenError, match="policy is for"):
