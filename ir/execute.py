@@ -117,10 +117,10 @@ def random_array(shape: Sequence[int], dtype: onnx_ir.DataType, rng: np.random.G
     if dtype == onnx_ir.DataType.STRING:
         return np.full(shape, "a", dtype=object)
     if dtype == onnx_ir.DataType.BOOL:
-        return rng.random(shape) < 0.5
+        return np.asarray(rng.random(shape) < 0.5)  # a shape of () would give a bare number
     if dtype.is_floating_point():
-        return rng.standard_normal(shape).astype(dtype.numpy())
-    return rng.integers(0, 3, shape).astype(dtype.numpy())
+        return np.asarray(rng.standard_normal(shape), dtype.numpy())
+    return np.asarray(rng.integers(0, 3, shape), dtype.numpy())
 
 
 def one_line(error: BaseException) -> str:

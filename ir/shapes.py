@@ -110,16 +110,15 @@ def _vague(dim: int | onnx_ir.SymbolicDim) -> bool:
 def without_weights(model: onnx_ir.Model) -> onnx.ModelProto:
     """Return the model with large initializers turned into inputs: inference needs no weights, and takes no 2 GB."""
     copy = model.clone()
-    for graph in copy.graphs():
-        for name, value in list(graph.initializers.items()):
-            tensor = value.const_value
-            if tensor is None or tensor.size <= _LARGE:
-                continue
-            value.shape = onnx_ir.Shape(tensor.shape.numpy())
-            value.type = onnx_ir.TensorType(tensor.dtype)
-            del graph.initializers[name]
-            if value not in graph.inputs and graph is copy.graph:
-                graph.inputs.append(value)
+    for name, value in list(copy.graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is None or tensor.size <= _LARGE:
+            continue
+        value.shape = onnx_ir.Shape(tensor.shape.numpy())
+        value.type = onnx_ir.TensorType(tensor.dtype)
+        del copy.graph.initializers[name]
+        if value not in copy.graph.inputs:
+            copy.graph.inputs.append(value)
     return onnx_ir.to_proto(copy)
 
 

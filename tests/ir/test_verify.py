@@ -7,6 +7,7 @@ import pytest
 from galen.ir import GalenError, Model
 from galen.ir.edit import Names, own_initializer, set_initializer
 from galen.ir.io import from_proto, load
+from galen.ir.shapes import infer
 from galen.ir.verify import verify
 
 
@@ -75,6 +76,16 @@ def test_an_own_initializer_is_nobody_elses() -> None:
     assert model.graph.node(1).inputs[2].name == "b"
     assert own_initializer(model.graph.node(0), 2, Names(model)) is own
     verify(model)
+
+
+def test_a_branch_with_large_weights_of_its_own_passes() -> None:
+    model = parsed("""g (bool c, float[1,64] x) => (float[1,64] y) {
+        y = If(c) <then_branch = a () => (float[1,64] z) <float[1,1] w = {1}> { z = MatMul(x, w) },
+                   else_branch = b () => (float[1,64] z) { z = Neg(x) }> }""")
+    branch = model.graph.node(0).attributes["then_branch"].as_graph()
+    set_initializer(branch.initializers["w"], np.ones((64, 64), np.float32))
+    verify(model)
+    infer(model)
 
 
 def test_real_networks_are_sound(models_dir) -> None:
