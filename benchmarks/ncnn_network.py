@@ -1,4 +1,4 @@
-"""Runs under the arm64 Python: `ncnn_network.py NETWORK.param 224x224x3 COUNT` infers COUNT times, as ncnn's benchmark does."""
+"""Runs under the arm64 Python: `ncnn_network.py NETWORK.param 224x224x3 COUNT` infers as ncnn's own benchmark does."""
 
 import sys
 
