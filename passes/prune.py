@@ -77,6 +77,8 @@ class Prune(Pass, name="prune"):
                 raise UsageError(f"sparsity {share} is not a share from 0 to below 1")
         if min(self.round_to, self.min_channels, self.steps) < 1:
             raise UsageError("round-to, min-channels and steps are at least 1")
+        if self.policy is not None and self.steps > 1:
+            raise UsageError("a policy is cut in one step")
 
     def apply(self, model: Model, /) -> bool:
         """Return whether a channel was removed.
@@ -86,23 +88,27 @@ class Prune(Pass, name="prune"):
         """
         if any(node.op_type == "Shape" for node in all_nodes(model)):
             Simplify().apply(model)  # lengths that are computed hide what they tie
-        cut, whole = self.cut(model), model if self.recover == "none" else clone(model)
+        whole = model if self.recover == "none" else clone(model)
         origin.stamp(model)
-        changed = apply_cut(model, cut)
-        if changed and self.recover != "none":
+        cut = self._cut_in_steps(model)
+        if cut and self.recover != "none":
             self._repair(model, whole, cut)
-        return changed
+        return bool(cut)
 
     def cut(self, model: Model) -> Cut:
-        """Return what would be kept, without removing anything; see `apply` for what it raises."""
-        if self.policy is not None:
-            origin.check(self.policy, model)
-        total = last = self._cut_once(model)
-        work = clone(model) if self.steps > 1 else model
-        for _ in range(1, self.steps):
-            apply_cut(work, last)
-            last = self._cut_once(work)
-            total = total.then(last)
+        """Return what would be kept, without removing anything; see `apply` for what it raises.
+
+        Of several steps it says what they keep together; only a cut in one step can be applied by `apply_cut`.
+        """
+        return self._cut_once(model) if self.steps == 1 else self._cut_in_steps(clone(model))
+
+    def _cut_in_steps(self, model: Model) -> Cut:
+        """Cut `model` and return what all steps together keep."""
+        total = Cut()
+        for _ in range(self.steps):
+            part = self._cut_once(model)
+            apply_cut(model, part)
+            total = total.then(part)
         return total
 
     def explain(self, model: Model, /) -> Iterator[str]:
@@ -127,6 +133,8 @@ class Prune(Pass, name="prune"):
         return couple(model, heads=self.heads)
 
     def _cut_once(self, model: Model) -> Cut:
+        if self.policy is not None:
+            origin.check(self.policy, model)
         coupling = self._couple(model)
         scores = self._rank(model, coupling)
         return select(coupling, scores, self._counts(model, coupling, scores))

@@ -14,7 +14,6 @@ class Cut:
     Attributes:
         axes: the kept indices. A constant that several nodes share is listed once per use (`name@consumer:input`).
         groups: kept channels by group name.
-        digest: structural digest of the model before the cut; empty: not recorded.
     """
 
     axes: Mapping[str, Mapping[int, NDArray[np.int64]]] = field(default_factory=dict)

@@ -79,6 +79,17 @@ def test_how_many_stay(net: Model, options: dict[str, object], expected: dict[st
     assert {"first": 8, "second": 12} | widths(Prune(**options), net) == expected
 
 
+def test_steps_cut_layers_that_share_a_vector() -> None:
+    net = model(
+        """g (float[1,3,6,6] x) => (float[1,2,6,6] y) <float[8,3,1,1] w, float[8,8,1,1] u, float[8] c, float[2,8,1,1] v>
+        { a = Conv (x, w, c)  b = Conv (a, u, c)  y = Conv (b, v) }"""
+    )
+    Prune(sparsity=0.75, steps=3).apply(net)
+
+    assert {value.name: list(value.shape) for node in net.graph for value in node.outputs}["b"] == [1, 2, 6, 6]
+    run(net)
+
+
 def test_a_rounded_small_sparsity_cuts_nothing(net: Model) -> None:
     assert not Prune(sparsity=0.05, round_to=4).apply(net)
 
