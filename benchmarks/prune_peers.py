@@ -20,6 +20,8 @@ import numpy as np
 import onnx
 import onnx_ir
 import torch
+import torch_pruning as tp
+from onnxsim.pruning import apply_structured_pruning
 from torch import nn
 
 ROOT = Path(__file__).parents[1]
@@ -57,14 +59,12 @@ def by_galen(name: str, data: bytes, everywhere: bool) -> str:
 
 
 def by_onnxsim(name: str, data: bytes, everywhere: bool) -> str:
-    from onnxsim.pruning import apply_structured_pruning
-
     model = onnx_ir.to_proto(plain(data))
-    small = apply_structured_pruning(model, sparsity=0.5, global_sparsity=everywhere)
-    result = load(small.SerializeToString())
-    feeds = {str(v.name): x.numpy() for v, x in zip(result.graph.inputs, families.example(name), strict=True)}
-    run(result, feeds)
-    return f"{costs(result).parameters / costs(plain(data)).parameters:.2f}"
+    del model.graph.value_info[:]  # it does not bring these up to date
+    small = load(apply_structured_pruning(model, sparsity=0.5, global_sparsity=everywhere).SerializeToString())
+    feeds = {str(v.name): x.numpy() for v, x in zip(small.graph.inputs, families.example(name), strict=True)}
+    run(small, feeds)
+    return f"{costs(small).parameters / costs(plain(data)).parameters:.2f}"
 
 
 def by_torch_pruning(name: str, _: bytes, everywhere: bool) -> str:
@@ -76,8 +76,6 @@ def by_torch_pruning(name: str, _: bytes, everywhere: bool) -> str:
 
 
 def prune_with_torch(net: nn.Module, inputs: tuple[torch.Tensor, ...], everywhere: bool = False) -> None:
-    import torch_pruning as tp
-
     outputs = [m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1:]
     outputs += [head[-1] for head in getattr(net, "heads", [])] if isinstance(net, families.Yolo) else []
     heads = {m.qkv: m.heads for m in net.modules() if isinstance(m, families.FusedAttention)}
@@ -117,8 +115,6 @@ def seconds(prepare: Callable[[], object], work: Callable[[object], object], tim
 
 
 def speed() -> None:
-    from onnxsim.pruning import apply_structured_pruning
-
     print(f"{'network':10s} {'MB':>5s} {'Galen':>8s} {'Torch-Pruning':>14s} {'onnxsim':>8s}   seconds, best of 3")
     with tempfile.TemporaryDirectory() as folder:
         for name, make in prune_networks.NETS.items():
