@@ -4,7 +4,7 @@ result = search(SearchOptions(model=Path("net.onnx"), data="val.npz", output=Pat
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from galen.agents.catalogue import check
 from galen.candidate import CandidateEvaluator, Recovery
@@ -80,6 +80,8 @@ class _Search:
         )
         self.watcher.phase("episodes")
         finished = loop.run(options.limit, options.time_budget)
+        if not finished and all(episode.outcome.error is not None for episode in journal.episodes()):
+            raise KeyboardInterrupt
         return self._finish(setup, loop, finished)
 
     def _evaluator(self, setup: Setup) -> CandidateEvaluator:
@@ -87,7 +89,7 @@ class _Search:
         return CandidateEvaluator(setup.subject, setup.compress, setup.accuracy, races)
 
     def _finish(self, setup: Setup, loop: Loop, finished: bool) -> SearchResult:
-        options = self.options
+        options = self.options if finished else replace(self.options, finetune_epochs=0)
         goal = options.objective.goal(setup.baseline)
         finisher = Finisher(options, setup, goal, self.journal, self.watcher.phase)
         winner = finisher.run()
