@@ -38,7 +38,7 @@ def matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def strided(m: int, r: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return `A^T`, `G` and `B^T` for every `stride`-th output of the same correlation, of which there are `m`.
 
-    The outputs are sums over phases `p`: the taps `p, p + stride, ...` meet only inputs of the same phase. Each phase is
+    The outputs are sums over phases `p`: the taps `p, p + stride, ...` meet only inputs of the same phase. Each is
     a filter of its own with stride 1, and their products stand side by side.
     """
     if stride == 1:
