@@ -6,9 +6,9 @@ from platform import machine
 
 import numpy as np
 
-from galen.backends.emulator.core import Core, Placed
+from galen.backends.emulator.core import Core, Execution, Placed
 from galen.backends.objects import objects
-from galen.backends.program import Program
+from galen.backends.program import Call, Program
 from galen.backends.target import Target
 from galen.ir import GalenError
 
@@ -54,11 +54,11 @@ def run_on_host(program: Program, library: Path, inputs: Arrays) -> dict[str, np
 
 
 class Network:
-    """A program in the memory of an emulated core."""
+    """A program in the memory of an emulated core: `core`, or one without caches."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, core: Core | None = None) -> None:
         self.program = program
-        self.core = Core(program.target)
+        self.core = core or Core(program.target)
         self.core.load(objects((call.kernel for call in program.calls), program.target).values())
         self._placed: dict[int, Placed] = {}
         for index, spec in enumerate(program.buffers):
@@ -75,8 +75,12 @@ class Network:
         for buffer, array in fitted(self.program, inputs).items():
             self._placed[buffer].array[...] = array
         for call in self.program.calls:
-            self.core.call(call.kernel.symbol(self.program.target), [self._placed[index] for index in call.args])
+            self.execute(call)
         return {name: self._placed[buffer].array.copy() for name, buffer in self.program.outputs.items()}
+
+    def execute(self, call: Call) -> Execution:
+        """Run one call on what the memory holds."""
+        return self.core.call(call.kernel.symbol(self.program.target), [self._placed[index] for index in call.args])
 
 
 def run_on_core(program: Program, inputs: Arrays) -> dict[str, np.ndarray]:

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from galen.backends.cache import LatencyCache
+from galen.backends.emulator.clock import Clock
+from galen.backends.emulator.core import Core
+from galen.backends.emulator.memory import Memory
+from galen.backends.execution import Network
 from galen.backends.kernels.base import Image
 from galen.backends.kernels.conv import DirectConv
 from galen.backends.kernels.window import Window
@@ -72,6 +76,15 @@ def test_an_in_order_core_needs_more_cycles(tmp_path: Path) -> None:
         name: EmulatorRunner(find(name), cache).latency(twice(name)).cycles for name in ("cortex-a53", "cortex-a72")
     }
     assert (cycles["cortex-a53"] or 0) > 1.2 * (cycles["cortex-a72"] or 0)
+
+
+def test_sums_of_kernels_agree_with_caches_that_live_through_the_network(runner: EmulatorRunner) -> None:
+    target, program = find("cortex-a72"), twice("cortex-a72")
+    network = Network(program, Core(target, Memory(target.caches)))
+    network.run({"x": np.ones(CONV.source.spec.shape, np.float32)})
+    clock = Clock(target)
+    cycles = sum(clock.cycles(clock.profile(network.execute(call))) for call in program.calls)
+    assert runner.latency(program).cycles == pytest.approx(cycles, rel=0.05)
 
 
 def test_host_is_not_emulated() -> None:
