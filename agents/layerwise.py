@@ -87,7 +87,7 @@ class Layerwise:
             raw = observe(self._aim.walk, self.features, self.problem.sensitivity, policy, step, previous=previous)
             mean = self._ddpg.act(self._replay.standardise(raw))
             previous = plan[i] = _truncated_normal(mean, deviation, self._generator)
-            policy = self._aim.walk.apply(policy, step, previous=previous)
+            policy = self._aim.walk.apply(policy, step, previous)
         return plan
 
     def _rewards(self, policy: Policy, outcome: Outcome) -> np.ndarray:
