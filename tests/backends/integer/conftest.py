@@ -1,6 +1,7 @@
 """Integer kernels run on an emulated core and in this process, and must leave what their numpy meaning says."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -47,11 +48,17 @@ def _run_here(
 ) -> tuple[np.ndarray, int | None]:
     import tvm
 
+    out = np.full(kernel.args[-1].shape, 85, kernel.args[-1].dtype)
+    arrays = [tvm.runtime.tensor(np.ascontiguousarray(array)) for array in (*inputs, out)]
+    _function(kernel, name)(*arrays)
+    return arrays[-1].numpy(), None
+
+
+@cache
+def _function(kernel: Kernel, name: str) -> Callable[..., None]:
+    import tvm
+
     target = find(name)
     symbol = kernel.symbol(target)
     module = tvm.IRModule({symbol: kernel.tir(target).with_attr("global_symbol", symbol)})
-    function = tvm.tirx.build(module, target=tvm.target.Target(target.llvm))[symbol]
-    out = np.full(kernel.args[-1].shape, 85, kernel.args[-1].dtype)
-    arrays = [tvm.runtime.tensor(np.ascontiguousarray(array)) for array in (*inputs, out)]
-    function(*arrays)
-    return arrays[-1].numpy(), None
+    return tvm.tirx.build(module, target=tvm.target.Target(target.llvm))[symbol]
