@@ -8,6 +8,7 @@ from typing import Any
 
 from galen.ir import UsageError
 from galen.objective import Objective
+from galen.runners import RunnerOptions
 
 DEFAULT_EPISODES = 150
 
@@ -20,7 +21,7 @@ class SearchOptions:
         model: ONNX file.
         data: what rewards and choices use; `train_data` calibrates and recovers; `test_data` is only reported.
         output: folder for the results.
-        runner: `emulator`, `local` or `rpc`; None: `local` for the host, else `emulator`.
+        runner: what runs candidates.
         recover: `none`, `statistics` or `steps:N`.
         time_budget: seconds for the episodes, over all runs.
         subset: how many samples of `data` score a candidate; winners are scored on all.
@@ -42,8 +43,7 @@ class SearchOptions:
     episodes: int | None = None
     time_budget: float | None = None
     target: str = "cortex-a72"
-    runner: str | None = None
-    threads: int = 1
+    runner: RunnerOptions = field(default_factory=RunnerOptions)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     metric: str | None = None
     recover: str = "statistics"
@@ -53,12 +53,11 @@ class SearchOptions:
     warm_start: str = "knapsack"
     reward: str | None = None
     faithful: bool = False
-    workers: int = 1
     seed: int = 0
     resume: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("finetune_epochs", 0), ("threads", 1), ("subset", 1), ("workers", 1), ("seed", 0)):
+        for name, least in (("finetune_epochs", 0), ("subset", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 flag = "--" + name.replace("_", "-")
                 raise UsageError(f"{getattr(self, name)} is less than {least}", where=flag)
@@ -76,11 +75,12 @@ class SearchOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return what has to be the same for a search to be resumed."""
-        free = {"output", "resume", "episodes", "time_budget", "finetune_epochs", "test_data", "workers", "threads"}
+        free = {"output", "resume", "episodes", "time_budget", "finetune_epochs", "test_data"}
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in free}
         return {
             **values,
             "model": str(self.model),
             "objective": str(self.objective),
+            "runner": dataclasses.asdict(self.runner),
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
         }

@@ -10,7 +10,6 @@ from galen.finish import Finalist
 from galen.journal import Journal
 from galen.options import SearchOptions
 from galen.result import SearchResult, figures
-from galen.runners import RunnerOptions
 from galen.setup import Setup
 
 PACKAGES = ("galen", "apache-tvm", "onnx", "onnxruntime", "torch", "numpy")
@@ -25,7 +24,7 @@ def record_setup(journal: Journal, options: SearchOptions, setup: Setup) -> None
     journal.record("environment", environment())
     journal.record("kind", setup.latency.kind)
     journal.record("clock", setup.latency.model)
-    journal.record("runner", RunnerOptions(options.runner).chosen(setup.subject.target))
+    journal.record("runner", options.runner.chosen(setup.subject.target))
     journal.record("objective", str(options.objective))
     journal.record("goal", {"max_latency_ms": goal.max_latency_ms, "min_accuracy": goal.min_accuracy})
     journal.record("baseline", figures(setup.baseline))

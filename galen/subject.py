@@ -17,7 +17,6 @@ from galen.options import SearchOptions
 from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.simplify import Simplify
 from galen.passes.space import Space, space_of
-from galen.runners import RunnerOptions
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Subject:
         data = open_dataset(options.data, model)
         train = open_dataset(options.train_data, model) if options.train_data else data
         test = open_dataset(options.test_data, model) if options.test_data else None
-        runner = RunnerOptions(options.runner, options.threads).open(target)
+        runner = options.runner.open(target)
         return cls(original, model, target, runner, options.shapes, data, train, test, options.metric)
 
     def space(self) -> Space:

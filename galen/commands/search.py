@@ -49,7 +49,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--warm-start", default="knapsack", metavar="W", help="none, knapsack (default) or the folder of a search")
     add("--reward", metavar="R", help="reward of a learning agent, r3 to r7; default: its own")
     add("--faithful", action="store_true", help="the published constants and network sizes")
-    add("--workers", type=options.positive, default=1, metavar="N", help="processes that evaluate (default 1)")
     add("--resume", action="store_true", help="go on with the search in OUTDIR")
     options.add_seed(parser)
     options.add_json(parser)
@@ -75,12 +74,13 @@ def _options(arguments: argparse.Namespace) -> "SearchOptions":
 
     same = (
         *("data", "output", "train_data", "test_data", "metric", "agent", "episodes", "time_budget", "target"),
-        *("recover", "finetune_epochs", "criterion", "subset", "warm_start", "reward", "faithful", "workers"),
-        *("seed", "resume", "runner", "threads"),
+        *("recover", "finetune_epochs", "criterion", "subset", "warm_start", "reward", "faithful"),
+        *("seed", "resume"),
     )
     return SearchOptions(
         model=Path(arguments.model),
         objective=Objective.parse(arguments.max_latency, arguments.min_accuracy),
         shapes=options.shapes(arguments),
+        runner=options.runner(arguments),
         **{name: getattr(arguments, name) for name in same},
     )
