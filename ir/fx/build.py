@@ -16,6 +16,7 @@ from galen.ir.edit import attribute, const_value
 from galen.ir.errors import GalenError
 from galen.ir.fx.operators import INERT, find, quantized
 from galen.ir.fx.operators.common import Ints, Operator
+from galen.ir.fx.pairs import activation_pair
 from galen.ir.fx.weights import PARAMETERS, Latent, latent_weight, weight_range
 from galen.ir.library import RemoveInitializersFromInputsPass, applied
 
@@ -76,6 +77,8 @@ class _Builder:
         results = [self._runtime(value) for value in graph.outputs]
         self._graph.output(results[0] if len(results) == 1 else tuple(results))
         module = fx.GraphModule(self._root, self._graph)
+        self._graph.eliminate_dead_code()  # the QuantizeLinear of pairs that became one step
+        module.recompile()
         module.meta[PARAMETERS] = self._parameters
         return module
 
@@ -93,6 +96,11 @@ class _Builder:
             )
         if node.op_type == "DequantizeLinear" and (latent := latent_weight(node)):
             self._define(node.outputs[0], self._fake_quantized(latent))
+            return
+        if node.op_type == "DequantizeLinear" and (pair := activation_pair(node)):
+            grid = [self._runtime(value) for value in (pair.scale, pair.zero)]
+            arguments: tuple[Any, ...] = (self._runtime(pair.source), *grid, pair.low, pair.high)
+            self._define(node.outputs[0], self._graph.call_function(quantized.fake_quantize_activation, arguments))
             return
         keywords = self._keywords(node, function)
         if all(value is None or self._is_known(value, node, i) for i, value in enumerate(node.inputs)):

@@ -49,7 +49,7 @@ class Progress:
 
 Report = Callable[[Progress], None]
 FLOAT = Recipe()
-QUANTIZED = Recipe(learning_rate=0.005, weight_decay=0.0, clip=1.0)
+QUANTIZED = Recipe(learning_rate=0.02, weight_decay=0.0, clip=1.0)
 """Weights near their integers need small steps, and BatchNorm cannot be put in."""
 
 

@@ -31,6 +31,11 @@ def dequantize_linear(x: Tensor, scale: Tensor, zero_point: Tensor | None = None
     return steps * _along(scale, x, axis)
 
 
+def fake_quantize_activation(x: Tensor, scale: Tensor, zero_point: Tensor, low: int, high: int) -> Tensor:
+    """QuantizeLinear, Clip to `low`..`high` and DequantizeLinear of one scale in one step, which is much faster."""
+    return torch.fake_quantize_per_tensor_affine(x, scale, zero_point.to(torch.int32), low, high)
+
+
 def fake_quantize(x: Tensor, scale: Tensor, low: int, high: int, axis: int) -> Tensor:
     """Return the values that symmetric integers `low`..`high` can take, nearest to `x`: a trained weight or bias."""
     step = _along(scale, x, axis)
