@@ -9,14 +9,14 @@ BIN := .venv/bin
 
 demo: .venv/.installed
 	rm -rf $(OUT)
-	$(BIN)/python examples/digits/data.py $(OUT)-data
+	$(BIN)/python examples/digits/data.py build/digits
 	$(BIN)/galen search examples/digits/digits.onnx -o $(OUT) \
-	  --data $(OUT)-data/search.npz --train-data $(OUT)-data/train.npz --test-data $(OUT)-data/test.npz \
+	  --data build/digits/search.npz --train-data build/digits/train.npz --test-data build/digits/test.npz \
 	  --target cortex-a72 --agent joint --max-latency 35% --episodes 60 --finetune-epochs 5 --seed 0
 
 # Real networks and images are not part of the repository: DATA=dir names their folder, else their tests are skipped.
 test: .venv/.installed
-	$(BIN)/pytest $(if $(DATA),--data $(DATA))
+	$(BIN)/pytest $(if $(DATA),--data=$(DATA))
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
