@@ -84,7 +84,7 @@ class EmulatorRunner:
         return layer, cycles
 
     def _profile(self, kernel: Kernel) -> Profile:
-        key = f"{kernel.symbol(self.target)}/{self.target.name}/{self._clock.name}"
+        key = f"{kernel.symbol(self.target)}/{self.target.name}/{self._clock.fingerprint}"
         return Profile.from_json(self._cache.get_or(key, lambda: self._run(kernel).to_json()))
 
     def _run(self, kernel: Kernel) -> Profile:

@@ -49,7 +49,7 @@ def main() -> None:
 def modelled(network: str, target: Target, networks: Path, root: Path, cache: LatencyCache) -> float:
     """Return the modelled milliseconds of one inference."""
     clock = Clock(target)
-    key = f"{network}/{target.name}/{clock.name}"
+    key = f"{network}/{target.name}/{clock.fingerprint}"
     fields = cache.get_or(key, lambda: difference(networks / f"{network}.param", target, root).to_json())
     return clock.cycles(Profile.from_json(fields)) / target.frequency_hz * 1e3
 

@@ -10,9 +10,11 @@ The penalty, the cost and the bandwidth are the three constants fitted per core,
 (`benchmarks/clock_boards.py`).
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any, Self
 
 from galen.backends.emulator.core import Execution
@@ -65,8 +67,14 @@ class Clock:
 
     @property
     def name(self) -> str:
-        """The timing model, part of every cache key: whoever changes the model changes `VERSION`."""
+        """The timing model."""
         return f"galen-{VERSION}/{self.target.pipeline}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything that a profile depends on besides the code: part of every cache key."""
+        text = f"{_sources()}|{self.target.pipeline}|{sorted(self.target.caches.items())}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def profile(self, execution: Execution) -> Profile:
         """Return what one call on a core with empty caches costs."""
@@ -108,6 +116,16 @@ class Clock:
         per_line = self.target.caches["line"] / self.target.bandwidth * self.target.frequency_hz
         stalls = sum(count * table.miss * (1 << level) for level, count in enumerate(near))
         return profile.pipeline + profile.departures * table.departure + stalls + lines * per_line
+
+
+@cache
+def _sources() -> str:
+    """Digest of the emulator and its tables, so that a change of theirs never meets an old time."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*")):
+        if path.suffix in (".py", ".c", ".h", ".json"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def joined(blocks: Iterable[Block]) -> list[Block]:
