@@ -1,6 +1,6 @@
 """int8 on this machine, real time: Galen beside onnxruntime, one thread, the best of many runs.
 
-    python benchmarks/host_int8.py [NETWORK ...]      # names of benchmarks/arm_int.py; default ResNet-18
+python benchmarks/host_int8.py [NETWORK ...]      # names of benchmarks/arm_int.py; default ResNet-18
 """
 
 import sys
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from arm_int import exported
+
 from galen.backends.build import compile  # noqa: A004
 from galen.backends.integer import run
 from galen.backends.targets import find

@@ -115,7 +115,7 @@ class Move(Kernel):
         """Return a loop over pixels that copies vectors of channels; `fill` first where pixels are missing."""
         sink, (h, w, _) = self.sink, self.extent
         with emit(self.args, target) as e:
-            image, out = e.args
+            _, out = e.args
             clear_border(e, sink, out, self._fill(e))
             if (h, w) != (sink.h, sink.w):
                 with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from kernel_check import check, random_inputs
 
 from galen.backends.kernels.base import Image
 from galen.backends.kernels.concat import Concat
@@ -24,7 +25,6 @@ from galen.backends.kernels.steps import Activation, Binary
 from galen.backends.kernels.window import Window
 from galen.backends.kernels.winograd import WinogradConv
 from galen.backends.targets import find
-from kernel_check import check, random_inputs
 
 few = settings(max_examples=4, deadline=None, phases=[Phase.generate], derandomize=True)
 channels = st.integers(1, 21)

@@ -70,4 +70,3 @@ def test_inference_fills_in_and_never_forgets() -> None:
     conv = model.graph.node(0).outputs[0]
     assert str(conv.shape) == "[N,2,2,2]"
     assert not infer(model)
-
