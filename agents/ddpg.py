@@ -115,6 +115,18 @@ class Ddpg:
         with torch.no_grad():
             return torch.sigmoid(self._parts["actor"](torch.from_numpy(state))).numpy().astype(np.float64)
 
+    def learn(self, replay: Replay, updates: int) -> None:
+        """Take `updates` steps. On one thread: the networks are too small to be worth waking others."""
+        import torch  # noqa: PLC0415
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for _ in range(updates):
+                self.update(replay)
+        finally:
+            torch.set_num_threads(threads)
+
     def update(self, replay: Replay) -> None:
         """Take one step of critic and actor on a minibatch, then move the targets."""
         import torch  # noqa: PLC0415

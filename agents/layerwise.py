@@ -53,8 +53,7 @@ class Layerwise:
         self._aim.saw(outcome)
         self._told += 1
         if self._told >= self.hyper.warmup and len(self._replay) >= self.hyper.batch:
-            for _ in range(max(round(self.hyper.updates * len(states)), 1)):
-                self._ddpg.update(self._replay)
+            self._ddpg.learn(self._replay, max(round(self.hyper.updates * len(states)), 1))
 
     def state(self) -> dict[str, Any]:
         """Return generator, networks, optimisers, experience and counters."""
