@@ -3,8 +3,8 @@
     python benchmarks/arm_fp32.py [--core cortex-a72] [--networks NAME ...] [--host] [--root FOLDER]
 
 Batch 1, one thread, random weights. Instructions are those of the kernels of one inference; the modelled time is what
-`galen measure` says. With --root FOLDER, which receives an arm64 Python (Debian, needs qemu-user), ONNX Runtime 1.20.1 runs
-once and twice under the same core, and the difference is its cost. With --host both are timed here (best of 20).
+`galen measure` says. With --root FOLDER, which receives an arm64 Python (Debian, needs qemu-user), ONNX Runtime 1.20.1
+runs once and twice under the same core, and the difference is its cost. With --host both are timed here (best of 20).
 """
 
 import argparse
