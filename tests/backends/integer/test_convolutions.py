@@ -118,7 +118,7 @@ def test_kernel_is_exact_on_its_core_and_here(exact, name):
     seed=st.integers(0, 99),
 )
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_shape(exact, ci, co, side, taps, stride, seed):  # noqa: PLR0917
+def test_any_shape(exact, ci, co, side, taps, stride, seed):
     rng = np.random.default_rng(seed)
     shape = square(ci, co, side, taps, stride)
     for kernel, target in ((DotConv(*shape), N1), (LongConv(*shape), A72), (DotConv(*shape), HOST)):
