@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -15,10 +15,12 @@ from galen.backends.accuracy import Accuracy
 from galen.evaluate import Evaluation
 from galen.ir import Model, UsageError
 from galen.ir.clone import clone
-from galen.ir.coupling import Cut, apply_cut
+from galen.ir.coupling import Coupling, Cut, apply_cut, couple
 from galen.passes import origin
+from galen.passes.allocation import policy_counts
+from galen.passes.criteria.evidence import Evidence, Vector
 from galen.passes.policy import Policy
-from galen.passes.prune import Prune
+from galen.passes.prune import rank, select
 from galen.passes.quantize import Quantize
 from galen.passes.recover import Reconstruction, Statistics, distill
 from galen.subject import Subject
@@ -39,7 +41,7 @@ class Recovery(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Recovery":
-        """Read `none`, `statistics`, `reconstruct` or `steps:N`, which is `statistics` and N steps.
+        """Read `none`, `statistics`, `reconstruct` or `steps:N`, which is `reconstruct` and N steps.
 
         Raises:
             UsageError: it is none of these.
@@ -47,7 +49,7 @@ class Recovery(NamedTuple):
         if text in ("none", "statistics", "reconstruct"):
             return cls(text, 0)
         if match := _STEPS.fullmatch(text):
-            return cls("statistics", int(match[1]))
+            return cls("reconstruct", int(match[1]))
         hint = "none, statistics, reconstruct or steps:N"
         raise UsageError(f"{text!r} is no recovery", where="--recover", hint=hint)
 
@@ -102,11 +104,19 @@ class Compressor:
     def cut(self, policy: Policy) -> tuple[Model, Cut]:
         """Return a pruned copy, and what was kept."""
         model = clone(self.subject.model)
-        chosen = replace(policy, criterion=self.criterion, seed=self.seed)
-        cut = Prune(policy=chosen, data=self.subject.train, seed=self.seed).cut(model)
         origin.stamp(model)
+        cut = select(self._coupling, self._scores, policy_counts(policy, self._coupling))
         apply_cut(model, cut)
         return model, cut
+
+    @cached_property
+    def _coupling(self) -> Coupling:
+        return couple(self.subject.model)
+
+    @cached_property
+    def _scores(self) -> dict[str, Vector]:
+        """Importance of every channel: it depends on no policy, so it is measured once."""
+        return rank(Evidence(self.subject.model, self._coupling, self.subject.train, self.seed), self.criterion)
 
     def _recover(self, model: Model, cut: Cut) -> None:
         subject = self.subject

@@ -22,7 +22,7 @@ class SearchOptions:
         data: what rewards and choices use; `train_data` calibrates and recovers; `test_data` is only reported.
         output: folder for the results.
         runner: what runs candidates.
-        recover: `none`, `statistics` or `steps:N`.
+        recover: `none`, `statistics`, `reconstruct` or `steps:N`.
         time_budget: seconds for the episodes, over all runs.
         subset: how many samples of `data` score a candidate; winners are scored on all.
         warm_start: `none`, `knapsack`, or the folder of an earlier search.
@@ -46,9 +46,9 @@ class SearchOptions:
     runner: RunnerOptions = field(default_factory=RunnerOptions)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     metric: str | None = None
-    recover: str = "statistics"
+    recover: str = "reconstruct"
     finetune_epochs: int = 0
-    criterion: str = "l1"
+    criterion: str = "activation"
     subset: int = 1000
     warm_start: str = "knapsack"
     reward: str | None = None

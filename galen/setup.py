@@ -84,6 +84,7 @@ def set_up(options: SearchOptions, phase: Callable[[str], None]) -> Setup:
     accuracy = subject.accuracy(subject.data.take(options.subset))
     reference = replace(baseline, accuracy=accuracy(subject.model).accuracy)
     space, predictor = _timed_space(compress, latency)
+    space = replace(space, criterion=options.criterion, seed=options.seed)
     phase("sensitivity")
     sensitivity = Prober.of(compress).sensitivity(space)
     problem = Problem(

@@ -69,12 +69,18 @@ class LayerRange:
 
 @dataclass(frozen=True)
 class Space:
-    """Everything an agent may decide for one model on one target."""
+    """Everything an agent may decide for one model on one target.
+
+    Attributes:
+        digest, target, criterion, seed: what a policy of this space says of itself, so that it can be applied alone.
+    """
 
     groups: tuple[GroupRange, ...]
     layers: tuple[LayerRange, ...]
     digest: str = ""
     target: str = ""
+    criterion: str = "l1"
+    seed: int = 0
 
     def legal(self, policy: Policy) -> Policy:
         """Return the nearest policy of this space: unknown names dropped, counts and widths rounded to legal ones."""
@@ -83,7 +89,7 @@ class Space:
             for g in self.groups
         }
         layers = {a.name: _nearest(policy.layers.get(a.name, FP32), a.widths) for a in self.layers}
-        return replace(policy, groups=groups, layers=layers, digest=self.digest, target=self.target)
+        return Policy(groups, layers, self.digest, self.target, self.criterion, self.seed)
 
     def share(self, channels: Mapping[str, int], total: int, policy: Policy) -> float:
         """Return the share of an axis of `total` channels that remains, given its channels by group."""

@@ -35,10 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="policies to evaluate (default 150 without a time budget)",
     )
     add("--time-budget", type=options.duration, metavar="30m", help="time for the episodes, over all runs")
-    add("--recover", default="statistics", metavar="R",
-        help="repair before scoring: none, statistics (default), reconstruct, steps:N")  # fmt: skip
+    add("--recover", default="reconstruct", metavar="R",
+        help="repair before scoring: none, statistics, reconstruct (default), steps:N")  # fmt: skip
     add("--finetune-epochs", type=options.natural, default=0, metavar="N", help="of the winner (default 0)")
-    add("--criterion", default="l1", metavar="C", help="which channels go first (default l1)")
+    add("--criterion", default="activation", metavar="C", help="which channels go first (default activation)")
     add(
         "--subset",
         type=options.positive,
