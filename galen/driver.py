@@ -91,7 +91,7 @@ class _Search:
     def _finish(self, setup: Setup, loop: Loop, finished: bool) -> SearchResult:
         options = self.options if finished else replace(self.options, finetune_epochs=0)
         goal = options.objective.goal(setup.baseline)
-        finisher = Finisher(options, setup, goal, self.journal, self.watcher.phase)
+        finisher = Finisher(options, setup, goal, self.journal, self.watcher)
         winner = finisher.run()
         result = SearchResult(
             baseline=setup.baseline,

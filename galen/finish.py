@@ -1,6 +1,5 @@
 """The end of a search: the best candidates scored on all data, the winner fine-tuned, built whole, run and compared."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,19 +9,18 @@ from galen.agents.searcher import Outcome
 from galen.backends.build import lower
 from galen.candidate import Stopwatch
 from galen.ir import GalenError, Model
-from galen.ir.execute import random_inputs, run
+from galen.ir.execute import random_inputs
 from galen.journal import Episode, Journal
+from galen.measurement import compare
 from galen.options import SearchOptions
 from galen.outputs import save_best, save_front
 from galen.pareto import front
-from galen.passes.policy import FP32, Policy
 from galen.passes.recover import finetune
 from galen.setup import Setup
+from galen.watcher import SearchWatcher
 
 FINALISTS = 3
 """Episodes that are scored on all data: the order on the search's part of it may not be the true one."""
-EXACT, ROUNDED = 1e-3, 0.02
-"""Largest difference to onnxruntime, as a share of the largest output: in floating point; where there are integers."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Finisher:
     setup: Setup
     goal: Goal
     journal: Journal
-    phase: Callable[[str], None]
+    watcher: SearchWatcher
     front: tuple[Episode, ...] = field(init=False, default=())
 
     def run(self) -> Finalist:
@@ -61,9 +59,9 @@ class Finisher:
         save_front(self.options.output, episodes)
         winner = min(map(self._scored, self._finalists(episodes)), key=self._rank)
         if self.options.finetune_epochs:
-            self.phase("fine-tune")
+            self.watcher.phase("fine-tune")
             winner = min(winner, self._finetuned(winner.episode), key=self._rank)
-        self.phase("build")
+        self.watcher.phase("build")
         self._verify(winner)
         save_best(self.options.output, winner.model, winner.episode.policy, self.setup.subject)
         return winner
@@ -88,7 +86,14 @@ class Finisher:
         subject, compress = self.setup.subject, self.setup.compress
         model = compress.recovered(episode.policy, Stopwatch())
         generator = np.random.default_rng(self.options.seed)
-        finetune(model, subject.train, self.options.finetune_epochs, generator, reference=subject.model)
+        finetune(
+            model,
+            subject.train,
+            self.options.finetune_epochs,
+            generator,
+            reference=subject.model,
+            report=lambda progress: self.watcher.training(progress.step, progress.steps),
+        )
         compress.quantize(model, episode.policy)
         return self._finalist(episode, model)
 
@@ -105,14 +110,4 @@ class Finisher:
         subject = self.setup.subject
         inputs = random_inputs(winner.model, np.random.default_rng(0), subject.shapes)
         program = lower(winner.model, subject.target, subject.shapes)
-        actual = subject.runner.outputs(program, inputs)
-        allowed = EXACT if _is_float(winner.episode.policy) else ROUNDED
-        for name, expected in run(winner.model, inputs).items():
-            error = float(np.abs(actual[name] - expected).max()) / max(float(np.abs(expected).max()), 1e-12)
-            if not error <= allowed:
-                text = f"output {name} differs by {error:.2g} of its largest value from onnxruntime"
-                raise GalenError(text, where=subject.target.name, hint="please report the model and the policy")
-
-
-def _is_float(policy: Policy) -> bool:
-    return all(bits == FP32 for bits in policy.layers.values())
+        compare(winner.model, subject.runner.outputs(program, inputs), inputs, where=subject.target.name)

@@ -19,6 +19,9 @@ class SearchWatcher(Protocol):
     def episode(self, episode: Episode, best: Episode) -> None:
         """An episode ended; `best` is the best one so far."""
 
+    def training(self, step: int, steps: int) -> None:
+        """A step of fine-tuning ended."""
+
 
 class Silent:
     """Watches nothing."""
@@ -30,4 +33,7 @@ class Silent:
         """Ignore it."""
 
     def episode(self, episode: Episode, best: Episode) -> None:
+        """Ignore it."""
+
+    def training(self, step: int, steps: int) -> None:
         """Ignore it."""

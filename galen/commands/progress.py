@@ -57,6 +57,14 @@ class Live:
         note = f"best: {_figures(best.outcome)}{mark}{self._left(episode)}"
         self._progress.update(self._task, completed=episode.number + 1, note=note)
 
+    def training(self, step: int, steps: int) -> None:
+        """Move the bar of fine-tuning."""
+        if step == 1:
+            self._started = time.monotonic()
+        left = (time.monotonic() - self._started) / step * (steps - step)
+        note = f"{duration(left)} left" if step > 1 else ""
+        self._progress.update(self._task, total=steps, completed=step, note=note)
+
     def _left(self, episode: Episode) -> str:
         """Return the time left, by the pace so far or by the budget, whichever ends first."""
         options, now = self._options, time.monotonic()
