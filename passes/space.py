@@ -1,7 +1,7 @@
 """What may be searched: the groups and layers of one model, restricted to what one target runs. Agents only read it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from galen.ir import Model, Node
 from galen.ir.costs import LayerCosts, layer_costs
