@@ -84,6 +84,8 @@ def main() -> None:
     model = trace(network, (torch.zeros(2, 1, 8, 8),))
     Simplify().apply(model)
     FoldBatchNorm().apply(model)
+    for node in model.graph:
+        node.metadata_props.clear()  # where the exporter notes stack traces
     save(model, HERE / "digits.onnx")
     for name, (images, labels) in data.items():
         with torch.no_grad():
