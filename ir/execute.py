@@ -10,7 +10,8 @@ import numpy as np
 import onnx_ir
 
 from galen.ir.errors import GalenError
-from galen.ir.io import save, to_proto, total_bytes
+from galen.ir.io import save, to_proto
+from galen.ir.large import total_bytes
 from galen.ir.shapes import Shapes, input_shapes, static_shape
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 import mmap
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -10,10 +9,11 @@ import onnx
 import onnx_ir
 from google.protobuf.message import DecodeError
 
-from galen.ir import wire
+from galen.ir import large, wire
 from galen.ir.clone import clone
 from galen.ir.errors import GalenError
 from galen.ir.files import STANDARD_STREAM, atomic, readable
+from galen.ir.message import from_message, to_message
 from galen.ir.tensors import BufferSource, FileSource, Source, StoredTensor
 
 INITIALIZERS_NEED_NOT_BE_INPUTS = 4
@@ -69,7 +69,7 @@ def save(model: onnx_ir.Model, target: str | Path | IO[bytes], *, external: bool
                 _save_external(model, path.with_name(f"{path.name}.data"), stream)
             else:
                 _save_inline(model, stream)
-    elif total_bytes(model) > PROTOBUF_LIMIT:
+    elif large.total_bytes(model) > PROTOBUF_LIMIT:
         raise GalenError("the model is over 2 GB, which no single stream can hold", hint="write to a file")
     else:
         _save_inline(model, target)
@@ -77,14 +77,8 @@ def save(model: onnx_ir.Model, target: str | Path | IO[bytes], *, external: bool
 
 def _save_inline(model: onnx_ir.Model, stream: IO[bytes]) -> None:
     skeleton = clone(model)
-    tensors: list[onnx_ir.TensorProtocol] = []
-
-    def moved(tensor: onnx_ir.TensorProtocol) -> onnx_ir.TensorProtocol:
-        tensors.append(tensor)
-        return _pointer(tensor, wire.HERE, len(tensors) - 1)
-
-    _replace_large(skeleton, moved)
-    for piece in wire.put_in(onnx_ir.to_proto(skeleton).SerializeToString(), tensors):
+    taken = large.take_out(skeleton)
+    for piece in wire.put_in(to_message(skeleton).SerializeToString(), taken):
         if isinstance(piece, bytes):
             stream.write(piece)
         else:
@@ -96,12 +90,14 @@ def _save_external(model: onnx_ir.Model, data_path: Path, stream: IO[bytes]) -> 
     with atomic(data_path) as data:
 
         def moved(tensor: onnx_ir.TensorProtocol) -> onnx_ir.TensorProtocol:
+            if not large.is_large(tensor):
+                return tensor
             offset = data.tell()
             _write_tensor(tensor, data)
-            return _pointer(tensor, data_path.name, offset)
+            return large.pointer(tensor, data_path.name, offset)
 
-        _replace_large(skeleton, moved)
-        stream.write(onnx_ir.to_proto(skeleton).SerializeToString())
+        large.replace(skeleton, moved)
+        stream.write(to_message(skeleton).SerializeToString())
         stream.flush()  # both files are complete before either gets its name
 
 
@@ -112,38 +108,9 @@ def _write_tensor(tensor: onnx_ir.TensorProtocol, stream: IO[bytes]) -> None:
         stream.write(tensor.tobytes())
 
 
-def _pointer(tensor: onnx_ir.TensorProtocol, location: str, offset: int) -> onnx_ir.ExternalTensor:
-    shape = onnx_ir.Shape(tensor.shape.numpy())
-    return onnx_ir.ExternalTensor(location, offset, tensor.nbytes, tensor.dtype, shape=shape, name=tensor.name or "")
-
-
-def _large_tensors(model: onnx_ir.Model) -> Iterator[onnx_ir.TensorProtocol]:
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            if value.const_value is not None and _is_large(value.const_value):
-                yield value.const_value
-
-
-def _is_large(tensor: onnx_ir.TensorProtocol) -> bool:
-    return tensor.dtype != onnx_ir.DataType.STRING and tensor.nbytes >= wire.LARGE
-
-
-def _replace_large(model: onnx_ir.Model, new: Callable[[onnx_ir.TensorProtocol], onnx_ir.TensorProtocol]) -> None:
-    """Replace every large initializer's tensor, the same tensor by the same."""
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            if value.const_value is not None and _is_large(value.const_value):
-                value.const_value = new(value.const_value)
-
-
-def total_bytes(model: onnx_ir.Model) -> int:
-    """Return how many bytes the large initializers of a model take."""
-    return sum(tensor.nbytes for tensor in _large_tensors(model))
-
-
 def _is_external(model: onnx_ir.Model) -> bool:
-    external = any(isinstance(tensor, StoredTensor) and tensor.external for tensor in _large_tensors(model))
-    return external or total_bytes(model) > PROTOBUF_LIMIT
+    external = any(isinstance(tensor, StoredTensor) and tensor.external for tensor in large.tensors(model))
+    return external or large.total_bytes(model) > PROTOBUF_LIMIT
 
 
 def _parse(data: wire.Buffer, source: Source, name: str, base: Path) -> onnx_ir.Model:
@@ -162,9 +129,9 @@ def to_proto(model: onnx_ir.Model) -> onnx.ModelProto:
     Raises:
         GalenError: the model is over 2 GB, more than protobuf can hold.
     """
-    if total_bytes(model) > PROTOBUF_LIMIT:
+    if large.total_bytes(model) > PROTOBUF_LIMIT:
         raise GalenError("the model is over 2 GB, more than a ModelProto can hold", hint="save it to a file")
-    return onnx_ir.to_proto(model)
+    return to_message(model)
 
 
 def from_proto(
@@ -183,13 +150,10 @@ def from_proto(
     """
     if not proto.HasField("graph") or not proto.opset_import:
         raise GalenError("not an ONNX model: it has no graph or no opset", where=name)
-    try:
-        model = onnx_ir.from_proto(proto)
-    except (onnx_ir.serde.SerdeError, ValueError, TypeError, KeyError) as error:
-        raise GalenError(f"malformed model: {_root_cause(error)}", where=name) from error
     places = _Places(source, base or Path())
     try:
-        _attach(model, places)
+        model = from_message(proto)
+        large.replace(model, places.lazy)
     except GalenError as error:
         raise GalenError(str(error), where=name) from error
     for value in model.graph.inputs:
@@ -205,7 +169,10 @@ class _Places:
         self._here, self._base = here, base
         self._files: dict[str, FileSource] = {}
 
-    def stored(self, tensor: onnx_ir.ExternalTensor) -> StoredTensor:
+    def lazy(self, tensor: onnx_ir.TensorProtocol) -> onnx_ir.TensorProtocol:
+        """Return an external tensor as one that is read without mapping whole files into memory, others as they are."""
+        if not isinstance(tensor, onnx_ir.ExternalTensor):
+            return tensor
         location, offset = str(tensor.location), tensor.offset or 0
         if location == wire.HERE and self._here is not None:
             return StoredTensor(self._here, offset, tensor, external=False)
@@ -221,26 +188,7 @@ class _Places:
         return self._files[location]
 
 
-def _attach(model: onnx_ir.Model, places: _Places) -> None:
-    """Replace every external tensor by a lazy one that Galen can read without mapping whole files into memory."""
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            if isinstance(value.const_value, onnx_ir.ExternalTensor):
-                value.const_value = places.stored(value.const_value)
-        for node in graph:
-            for attr in list(node.attributes.values()):
-                if attr.type == onnx_ir.AttributeType.TENSOR and isinstance(attr.value, onnx_ir.ExternalTensor):
-                    stored = places.stored(attr.value)
-                    node.attributes.add(onnx_ir.Attr(attr.name, attr.type, stored, doc_string=attr.doc_string))
-
-
 def _open_negative_dims(value: onnx_ir.Value) -> None:
     """Some exporters write -1 for a dimension that is not known."""
     if value.shape is not None and any(isinstance(dim, int) and dim < 0 for dim in value.shape):
         value.shape = onnx_ir.Shape(None if isinstance(dim, int) and dim < 0 else dim for dim in value.shape)
-
-
-def _root_cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())[:200]

@@ -6,8 +6,9 @@ from math import prod
 import onnx
 import onnx_ir
 
-from galen.ir import edit
+from galen.ir import edit, large
 from galen.ir.errors import GalenError, UsageError
+from galen.ir.message import from_message, to_message
 
 _LARGE = 1024
 """Initializers of more elements than this are hidden from shape inference: their values cannot matter to a shape."""
@@ -42,7 +43,7 @@ def infer(model: onnx_ir.Model) -> bool:
     except onnx.shape_inference.InferenceError as error:
         raise GalenError(f"shapes do not fit: {' '.join(str(error).split())[:200]}") from error
     learnt = False
-    for graph, known in zip(model.graphs(), onnx_ir.from_proto(inferred).graphs(), strict=True):
+    for graph, known in zip(model.graphs(), from_message(inferred).graphs(), strict=True):
         values = onnx_ir.convenience.create_value_mapping(known)
         for name, value in onnx_ir.convenience.create_value_mapping(graph).items():
             if name in values:
@@ -108,7 +109,14 @@ def _vague(dim: int | onnx_ir.SymbolicDim) -> bool:
 
 
 def without_weights(model: onnx_ir.Model) -> onnx.ModelProto:
-    """Return the model with large initializers turned into inputs: inference needs no weights, and takes no 2 GB."""
+    """Return the model as a message without large tensors: inference needs none, and takes no 2 GB."""
+    copy = weights_as_inputs(model)
+    large.take_out(copy)
+    return to_message(copy)
+
+
+def weights_as_inputs(model: onnx_ir.Model) -> onnx_ir.Model:
+    """Return a copy of the model in which large initializers are inputs without a default."""
     copy = model.clone()
     for name, value in list(copy.graph.initializers.items()):
         tensor = value.const_value
@@ -119,7 +127,7 @@ def without_weights(model: onnx_ir.Model) -> onnx.ModelProto:
         del copy.graph.initializers[name]
         if value not in copy.graph.inputs:
             copy.graph.inputs.append(value)
-    return onnx_ir.to_proto(copy)
+    return copy
 
 
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -11,6 +11,8 @@ import onnx
 import onnx.printer
 import onnx_ir
 
+from galen.ir.message import to_message
+
 SHOWN_ELEMENTS = 8
 
 
@@ -20,7 +22,7 @@ def show(model: onnx_ir.Model) -> str:
     declarations = list(_declarations(skeleton.graph))
     for name in list(skeleton.graph.initializers):
         del skeleton.graph.initializers[name]
-    proto = onnx_ir.to_proto(skeleton)
+    proto = to_message(skeleton)
     del proto.graph.value_info[:]
     _elide(proto.graph)
     for function in proto.functions:

@@ -26,10 +26,11 @@ _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _RAW_DATA = 9
 
 _CHILDREN: Mapping[str, Mapping[int, str]] = {
-    "model": {7: "graph"},
+    "model": {7: "graph", 25: "function"},
+    "function": {7: "node"},
     "graph": {1: "node", 5: "tensor"},
     "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
+    "attribute": {5: "tensor", 6: "graph", 11: "graph"},
     "tensor": {},
 }
 """Message -> field number -> message: the ways that lead to tensors (onnx.proto)."""

@@ -8,8 +8,8 @@ from onnx import version_converter
 from galen.ir import GalenError, Model, UsageError
 from galen.ir.clone import restore
 from galen.ir.execute import one_line
-from galen.ir.io import from_proto
-from galen.ir.shapes import infer, without_weights
+from galen.ir.io import from_proto, to_proto
+from galen.ir.shapes import infer, weights_as_inputs
 from galen.passes.base import Pass
 from galen.passes.inline_functions import InlineFunctions
 
@@ -38,7 +38,7 @@ class ConvertOpset(Pass, name="convert-opset"):
         InlineFunctions().apply(model)
         infer(model)
         try:
-            proto = version_converter.convert_version(without_weights(model), self.version)
+            proto = version_converter.convert_version(to_proto(weights_as_inputs(model)), self.version)
         except (RuntimeError, ValueError) as error:
             raise GalenError(f"cannot be converted to opset {self.version}: {one_line(error)}") from error
         converted = from_proto(proto)

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from galen.ir import GalenError
 from galen.ir.edit import const_value, set_initializer
 from galen.ir.io import from_proto, load, save, to_proto
+from galen.ir.large import tensors
 from galen.ir.tensors import StoredTensor
 
 
@@ -198,3 +200,45 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(model_path: Path, tmp_
     assert "cannot be written: File too large" in result.stdout
     assert target.read_bytes() == b"old"
     assert os.listdir(target.parent) == ["model.onnx"]
+
+
+def in_a_constant_node(weight: np.ndarray) -> onnx.ModelProto:
+    """x + weight, the weight in a Constant node."""
+    proto = model_of(weight)
+    constant = helper.make_node("Constant", [], ["w"], value=proto.graph.initializer.pop())
+    proto.graph.node.insert(0, constant)
+    return proto
+
+
+def in_a_function(weight: np.ndarray) -> onnx.ModelProto:
+    """x + weight in a function, the weight in a Constant node."""
+    proto = in_a_constant_node(weight)
+    body = helper.make_function("f", "AddW", ["x"], ["y"], list(proto.graph.node), proto.opset_import)
+    del proto.graph.node[:]
+    proto.graph.node.append(helper.make_node("AddW", ["x"], ["y"], domain="f"))
+    proto.functions.append(body)
+    proto.opset_import.append(helper.make_opsetid("f", 1))
+    return proto
+
+
+@pytest.mark.parametrize("build", [in_a_constant_node, in_a_function])
+@pytest.mark.parametrize("external", [False, True])
+def test_constant_nodes_are_as_lazy_as_initializers(
+    build: Callable[[np.ndarray], onnx.ModelProto], external: bool, tmp_path: Path
+) -> None:
+    path, copy = tmp_path / "model.onnx", tmp_path / "copy.onnx"
+    path.write_bytes(build(LARGE).SerializeToString())
+    model = load(path)
+    assert [type(tensor) for tensor in tensors(model)] == [StoredTensor]
+    save(model, copy, external=external)
+    assert (copy.stat().st_size < 1000) == external
+    (kept,) = tensors(load(copy))
+    np.testing.assert_array_equal(kept.numpy(), LARGE)
+    onnx.checker.check_model(str(copy))
+
+
+def test_what_has_no_form_in_a_file_is_refused_in_one_line() -> None:
+    proto = model_of(LARGE)
+    proto.graph.node[0].attribute.add()
+    with pytest.raises(GalenError, match="malformed model: Unsupported attribute type: UNDEFINED"):
+        to_proto(from_proto(proto))
