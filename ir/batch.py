@@ -1,5 +1,6 @@
 """Models exported for one sample, run on many at once: in onnxruntime as in torch."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -66,20 +67,24 @@ def _free_reshapes(model: onnx_ir.Model, batch: set[int]) -> None:
 class BatchedModel:
     """A model that runs on any number of samples at once, in onnxruntime with integer operators fused.
 
-    A model whose batch is static is rewritten; when the rewritten model does not give every sample its own result,
-    samples are run one by one, as the model was written.
+    A model whose batch is static is rewritten; when the rewritten model does not give every sample its own result, it
+    is run as it was written: sample by sample, or as many at once as its inputs say.
 
     Args:
         outputs: names of the values to return; the model's outputs by default.
+        threads: within an operator, 0: as onnxruntime likes; by default as many as this process has processors.
     """
 
-    def __init__(self, model: onnx_ir.Model, outputs: Sequence[str] | None = None, *, threads: int = 0) -> None:
+    def __init__(
+        self, model: onnx_ir.Model, outputs: Sequence[str] | None = None, *, threads: int | None = None
+    ) -> None:
         single = model.clone()
+        self._rows = _rows(single)
         if outputs is not None:
             _expose(single, outputs)
         self._names = [str(value.name) for value in single.graph.outputs]
-        self._single = session(single, threads=threads)
-        self._threads = threads
+        self._threads = _confined() if threads is None else threads
+        self._single = session(single, threads=self._threads)
         batched = single.clone()
         self._pending = batched if free_batch(batched) else None
         self._many = None if self._pending is not None else self._single
@@ -91,11 +96,11 @@ class BatchedModel:
             GalenError: onnxruntime cannot run the model.
         """
         inputs = dict(batch.inputs)
-        if self._pending is not None and len(next(iter(inputs.values()))) > 1:
+        if self._pending is not None and self._runs(inputs) > 1:
             pending, self._pending = self._pending, None
             self._many = self._checked(pending, inputs)
         if self._many is None:
-            return self._one_by_one(inputs)
+            return self._as_written(inputs)
         return self._run(self._many, inputs)
 
     def _run(self, running: "onnxruntime.InferenceSession", inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -104,25 +109,48 @@ class BatchedModel:
         except runtime_errors() as error:
             raise GalenError(f"onnxruntime cannot run the model: {one_line(error)}") from error
 
-    def _one_by_one(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        count = len(next(iter(inputs.values())))
-        single = [{name: array[i : i + 1] for name, array in inputs.items()} for i in range(count)]
-        results = [self._run(self._single, one) for one in single]
-        return {name: np.concatenate([result[name] for result in results]) for name in self._names}
+    def _runs(self, inputs: Mapping[str, np.ndarray]) -> int:
+        """Return how often the model has to run as it was written."""
+        name, array = next(iter(inputs.items()))
+        return -(-len(array) // self._rows[name])
+
+    def _as_written(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        results = [self._run(self._single, self._part(inputs, i)) for i in range(self._runs(inputs))]
+        joined = {name: np.concatenate([result[name] for result in results]) for name in self._names}
+        name, array = next(iter(inputs.items()))
+        surplus = self._runs(inputs) * self._rows[name] - len(array)
+        return {name: array[: len(array) - surplus] for name, array in joined.items()} if surplus else joined
+
+    def _part(self, inputs: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+        """Return the inputs of one run; a last one that is not full repeats its last sample."""
+        places = {name: number * rows + np.arange(rows) for name, rows in self._rows.items() if name in inputs}
+        return {name: inputs[name][at.clip(max=len(inputs[name]) - 1)] for name, at in places.items()}
 
     def _checked(
         self, batched: onnx_ir.Model, inputs: Mapping[str, np.ndarray]
     ) -> "onnxruntime.InferenceSession | None":
-        """Return a session of the rewritten model if it gives two samples what each gets alone, else None."""
-        pair = {name: array[:2] for name, array in inputs.items()}
+        """Return a session of the rewritten model if two runs at once give what each gives alone, else None."""
+        pair = {name: array[: 2 * self._rows[name]] for name, array in inputs.items()}
         try:
             candidate = session(batched, threads=self._threads)
             together = self._run(candidate, pair)
         except GalenError:
             return None
-        alone = self._one_by_one(pair)
+        alone = self._as_written(pair)
         same = all(_close(together[name], alone[name]) for name in self._names)
         return candidate if same else None
+
+
+def _rows(model: onnx_ir.Model) -> dict[str, int]:
+    """Return how many rows of every input one run takes: 1 where the model leaves that open."""
+    shapes = {str(value.name): value.shape for value in model.graph.inputs}
+    return {name: dims[0] if dims and isinstance(dims[0], int) else 1 for name, dims in shapes.items()}
+
+
+def _confined() -> int:
+    """Return how many processors this process is confined to; 0: it has all, as onnxruntime takes for granted."""
+    own = len(os.sched_getaffinity(0))
+    return own if own < (os.cpu_count() or own) else 0
 
 
 def _close(actual: np.ndarray, expected: np.ndarray) -> bool:

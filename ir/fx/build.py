@@ -37,6 +37,8 @@ _FIXED = {
 }
 """Inputs of operators that are not trained although they may be constant floats."""
 
+_QUANTIZED = {onnx_ir.DataType.INT8: torch.int8, onnx_ir.DataType.UINT8: torch.uint8}
+
 
 def to_fx(model: onnx_ir.Model) -> fx.GraphModule:
     """Return `model` as torch code that runs on any batch, trains, and keeps the names of its initializers.
@@ -74,13 +76,22 @@ class _Builder:
             self._define(value, self._graph.placeholder(_identifier(value.name)))
         for node in graph:
             self._convert(node)
-        results = [self._runtime(value) for value in graph.outputs]
+        results = [self._result(value) for value in graph.outputs]
         self._graph.output(results[0] if len(results) == 1 else tuple(results))
         module = fx.GraphModule(self._root, self._graph)
         self._graph.eliminate_dead_code()  # the QuantizeLinear of pairs that became one step
         module.recompile()
         module.meta[PARAMETERS] = self._parameters
         return module
+
+    def _result(self, value: onnx_ir.Value) -> fx.Node:
+        """Return an output's fx node; integers that QuantizeLinear holds in floats get their own type."""
+        result = self._runtime(value)
+        if value.dtype not in _QUANTIZED:
+            return result
+        name = f"{_identifier(value.name)}_as_integer"
+        self._root.add_module(name, quantized.AsInteger(_QUANTIZED[value.dtype]))
+        return self._graph.call_module(name, (result,))
 
     def _define(self, value: onnx_ir.Value, node: fx.Node) -> None:
         node.meta["value"] = value.name

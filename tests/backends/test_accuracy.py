@@ -88,6 +88,14 @@ def test_labels_beyond_the_models_classes_are_refused() -> None:
         Accuracy(samples)(parse(IDENTITY))
 
 
+def test_a_model_of_four_samples_that_mixes_them_is_run_on_four_at_once() -> None:
+    text = MIXES.replace("float[1,", "float[4,")
+    batch = data(0, 30).at(np.arange(30))
+    x = np.concatenate([batch.inputs["x"], np.repeat(batch.inputs["x"][-1:], 2, axis=0)]).reshape(8, 4, -1)
+    expected = (x + x.sum(axis=(1, 2), keepdims=True)).reshape(32, -1)[:30]
+    np.testing.assert_allclose(BatchedModel(parse(text))(batch)["y"], expected, rtol=1e-4)
+
+
 def test_a_model_that_mixes_its_samples_is_run_on_each_alone() -> None:
     batch = data(0, 30).at(np.arange(30))
     expected = batch.inputs["x"] + batch.inputs["x"].sum(axis=1, keepdims=True)

@@ -74,7 +74,7 @@ def test_batches_cover_all_samples_in_order_and_take_shortens(tmp_path: Path, im
 
 
 def test_stored_arrays_are_mapped_not_read(tmp_path: Path, images: np.ndarray) -> None:
-    from galen.ir.npz import read_npz
+    from galen.ir.data.archive import read_npz
 
     assert isinstance(read_npz(Path(write(tmp_path / "d.npz", images=images)))["images"], np.memmap)
     np.savez_compressed(tmp_path / "c.npz", images=images)
@@ -201,3 +201,10 @@ def test_random_samples_have_the_inputs_types_and_are_repeatable() -> None:
     first, second = (random_dataset(model("words"), 4, np.random.default_rng(1)).at(np.arange(4)) for _ in range(2))
     assert first.inputs["ids"].dtype == np.int64
     np.testing.assert_array_equal(first.inputs["mask"], second.inputs["mask"])
+
+
+def test_random_samples_of_inputs_without_a_common_first_axis_are_whole_runs() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[4,2] frames, float[1,3] state) => (float[A,B] y)
+        { y = Concat<axis = 1>(frames, frames) }"""
+    inputs = random_dataset(from_proto(onnx.parser.parse_model(text)), 5, np.random.default_rng(0)).at(np.arange(3))[0]
+    assert {name: array.shape for name, array in inputs.items()} == {"frames": (12, 2), "state": (3, 3)}

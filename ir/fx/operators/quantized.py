@@ -4,7 +4,7 @@ Rounding passes the gradient as it is (Bengio et al. 2013, section 4), saturatio
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from galen.ir.fx.operators.common import Table
 
@@ -29,6 +29,18 @@ def dequantize_linear(x: Tensor, scale: Tensor, zero_point: Tensor | None = None
     if zero_point is not None:
         steps = steps - _along(zero_point, x, axis)
     return steps * _along(scale, x, axis)
+
+
+class AsInteger(nn.Module):
+    """Turns whole numbers held in floats into the integers that the model returns, but in training: gradients."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x`, as integers in evaluation mode."""
+        return x if self.training else x.to(self.dtype)
 
 
 def fake_quantize_activation(x: Tensor, scale: Tensor, zero_point: Tensor, low: int, high: int) -> Tensor:

@@ -126,6 +126,19 @@ def test_what_has_no_torch_form_is_refused_by_name(node: str, message: str) -> N
         to_fx(parse(text))
 
 
+def test_integers_that_the_model_returns_are_integers_but_in_training() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (int8[N,4] x) => (int8[N,4] y)
+    <float s = {0.5}, int8 z = {3}>
+    { f = DequantizeLinear(x, s, z) r = Relu(f) y = QuantizeLinear(r, s, z) }"""
+    x = np.arange(-8, 8, dtype=np.int8).reshape(4, 4)
+    module = to_fx(parse(text))
+    (result,) = compute(module, {"x": x})
+    (expected,) = run(parse(text), {"x": x}).values()
+    np.testing.assert_array_equal(result, expected)
+    assert result.dtype == np.int8
+    assert module.train()(torch.from_numpy(x)).is_floating_point()
+
+
 class Small(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir
 
+from galen.ir.data.inputs import fits, input_shape, shape_text
 from galen.ir.errors import GalenError
 
 NCHW, NHWC, NHW = (0, 3, 1, 2), (0, 1, 2, 3), (0, 1, 2)
@@ -40,7 +41,6 @@ def image_axes(value: onnx_ir.Value, shape: tuple[int, ...], where: str) -> tupl
 
     Args:
         shape: of one image, HWC or HW.
-
         where: what to name in the message.
 
     Raises:
@@ -61,20 +61,3 @@ def image_axes(value: onnx_ir.Value, shape: tuple[int, ...], where: str) -> tupl
         f"images of {'x'.join(map(str, shape))} do not fit input {value.name!r} of shape {shape_text(expected)}",
         where=where,
     )
-
-
-def input_shape(value: onnx_ir.Value) -> tuple[int | None, ...]:
-    """Return the shape of one sample of a model input, None where it is free; the first axis is that of the samples."""
-    if value.shape is None:
-        raise GalenError("has no shape", where=f"input {value.name}", hint="give one: --shape NAME=1x3x32x32")
-    return tuple(dim if isinstance(dim, int) else None for dim in value.shape)[1:]
-
-
-def fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    """Return whether a shape agrees with another one that may be free in places."""
-    return len(shape) == len(expected) and all(e in (None, s) for s, e in zip(shape, expected, strict=True))
-
-
-def shape_text(shape: tuple[int | None, ...]) -> str:
-    """Return a sample's shape the way messages write it, `Nx3x?x?`."""
-    return "x".join(["N", *("?" if dim is None else str(dim) for dim in shape)])
