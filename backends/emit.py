@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from galen.backends.link import link, relocatable, virtual_machine
+from galen.backends.bytecode import virtual_machine
+from galen.backends.link import link, relocatable
 from galen.backends.objects import assembly
 from galen.backends.program import Program
 from galen.ir.files import atomic

@@ -3,21 +3,25 @@
     python benchmarks/clock_boards.py --networks NCNN/benchmark/models --boards BOARDS.json --root FOLDER
 
 NCNN is ncnn's source; BOARDS.json is `{"boards": {NAME: {"core": …, "ghz": …, "min_ms": {NETWORK: …}}}}`, one thread;
-FOLDER receives an arm64 Python (Debian, needs qemu-user). Each network runs once and twice; the difference is timed.
+FOLDER receives an arm64 Python (Debian, needs qemu-user), and what was counted, so that an interrupted run goes on and a
+change of a pipeline table needs no new one. Each network infers once and twice; the difference is timed.
 """
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from arm64_root import NCNN, arm64_root, environment, python
 from scipy.stats import spearmanr
 
 from galen.backends.cache import LatencyCache
-from galen.backends.emulator.clock import Clock, Profile
-from galen.backends.emulator.process import emulate
+from galen.backends.emulator.clock import Clock
+from galen.backends.emulator.counters import Block
+from galen.backends.emulator.memory import Traffic
+from galen.backends.emulator.process import Process, emulate
 from galen.backends.target import Target
 from galen.backends.targets import find
 
@@ -39,7 +43,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--slowest", type=float, default=610.0, help="skip networks that take longer, in ms")
     args = parser.parse_args()
-    root, cache = arm64_root(args.root, NCNN), LatencyCache(args.root / "profiles.db")
+    root, cache = arm64_root(args.root, NCNN), LatencyCache(args.root / "counts.db")
     for name, board in json.loads(args.boards.read_text())["boards"].items():
         target = replace(find(board["core"]), frequency_hz=board["ghz"] * 1e9)
         published = {n: t for n, t in board["min_ms"].items() if t <= args.slowest}
@@ -48,17 +52,28 @@ def main() -> None:
 
 def modelled(network: str, target: Target, networks: Path, root: Path, cache: LatencyCache) -> float:
     """Return the modelled milliseconds of one inference."""
+    key = f"{network}/{target.cpu}/{sorted(target.caches.items())}"
+    counts = cache.get_or(key, lambda: counted(inference(networks / f"{network}.param", target, root)))
+    blocks = [Block(address, bytes.fromhex(code), executions) for address, code, executions in counts["blocks"]]
     clock = Clock(target)
-    key = f"{network}/{target.name}/{clock.fingerprint}"
-    fields = cache.get_or(key, lambda: difference(networks / f"{network}.param", target, root).to_json())
-    return clock.cycles(Profile.from_json(fields)) / target.frequency_hz * 1e3
+    return clock.cycles(clock.profile_blocks(blocks, Traffic(**counts["traffic"]))) / target.frequency_hz * 1e3
 
 
-def difference(path: Path, target: Target, root: Path) -> Profile:
+def inference(path: Path, target: Target, root: Path) -> Process:
+    """Return what the second inference of a process executes."""
     side = SIDES.get(path.stem, 224)
     command = [python(root), "-S", str(GUEST), str(path), f"{side}x{side}x3"]
     once, twice = (emulate(target, [*command, str(n)], environment(root), root) for n in (1, 2))
-    return twice.minus(once).profile(target)
+    if once.status or twice.status:
+        raise SystemExit(f"{path.stem} failed with status {once.status or twice.status}")
+    return twice.minus(once)
+
+
+def counted(process: Process) -> dict[str, Any]:
+    """Return blocks and traffic as JSON values."""
+    blocks = (visit.block for visit in process.visits)
+    listed = [[block.address, block.code.hex(), block.executions] for block in blocks]
+    return {"blocks": listed, "traffic": asdict(process.traffic)}
 
 
 def compare(board: str, times: dict[str, tuple[float, float]]) -> None:

@@ -5,13 +5,13 @@ import hashlib
 import os
 import platform
 import subprocess
-import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from galen.backends.folders import cache_folder
+from galen.backends.zig import zig
 from galen.ir.errors import GalenError
 
 HOST = ("-O2", "-shared", "-fPIC", "-nostdlib", "-target", f"{platform.machine()}-linux-gnu")
@@ -53,7 +53,7 @@ def compile_c(source: Path, output: Path, flags: tuple[str, ...]) -> None:
         GalenError: zig could not compile it.
     """
     beside = output.with_suffix(f".{os.getpid()}{output.suffix}")
-    command = [sys.executable, "-m", "ziglang", "cc", *flags, str(source), "-o", str(beside)]
+    command = [zig(), "cc", *flags, str(source), "-o", str(beside)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         message = next((line for line in done.stderr.splitlines() if "error" in line), "no message")

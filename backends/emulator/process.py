@@ -1,11 +1,13 @@
 """Times any AArch64 program with the clock that times kernels: qemu-user runs it, a plugin counts (`plugin.c`)."""
 
+import ctypes
 import re
 import shutil
 import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from galen.backends.target import Target
 from galen.ir.errors import GalenError
 
 _QEMU = "qemu-aarch64"
+_ASK, _NO_RANDOM_ADDRESSES = 0xFFFFFFFF, 0x0040000
+"""Values of the system call `personality`, see its manual page."""
 _HEADER = struct.Struct(f"<{3 + 1 + 2 * LEVELS + 1}Q")
 _KNOWN = {
     "cortex-a55": "cortex-a76",
@@ -99,10 +103,26 @@ def emulate(
             arguments += ["-E", f"{name}={value}"]
         plugin = qemu_plugin(_plugin_version(qemu))
         options = ",".join([f"file={plugin}", f"out={out}", *_cache_options(target)])
-        done = subprocess.run([*arguments, "-plugin", options, *command], check=False)
+        with _fixed_addresses():
+            done = subprocess.run([*arguments, "-plugin", options, *command], check=False)
         if not out.exists():
             raise GalenError(f"{_QEMU} could not run it", where=command[0], hint="is it an AArch64 program?")
         return Process(done.returncode, tuple(_visits(out.read_bytes(), len(geometry(target.caches)))))
+
+
+@contextmanager
+def _fixed_addresses() -> Iterator[None]:
+    """Start programs at the same addresses every time, so that equal runs meet equal caches.
+
+    A container may forbid it; what the caches do then differs by about one percent from run to run.
+    """
+    set_personality = ctypes.CDLL(None).personality
+    before = set_personality(ctypes.c_ulong(_ASK))
+    set_personality(ctypes.c_ulong(before | _NO_RANDOM_ADDRESSES))
+    try:
+        yield
+    finally:
+        set_personality(ctypes.c_ulong(before))
 
 
 def _plugin_version(qemu: str) -> int:
