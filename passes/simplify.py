@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from galen.ir import Model
 from galen.passes.base import Pass
+from galen.passes.eliminate_dead_branches import EliminateDeadBranches
 from galen.passes.eliminate_dead_code import EliminateDeadCode
 from galen.passes.eliminate_identities import EliminateIdentities
 from galen.passes.fold_constants import FOLD_LIMIT, FoldConstants
@@ -15,12 +16,13 @@ from galen.passes.lift_constants import LiftConstants
 from galen.passes.name_nodes import NameNodes
 
 ONCE = (InlineFunctions(), LiftConstants(), EliminateDeadCode(), InferShapes())
+CLEANING = (EliminateDeadBranches(), EliminateIdentities(), EliminateDeadCode())
 ROUNDS = 16
 
 
 @dataclass(frozen=True)
 class Simplify(Pass, name="simplify"):
-    """Inline functions, lift constants, fold constants and shapes, remove identities and dead code, name all nodes.
+    """Inline functions, lift and fold constants, fold shapes, remove identities and dead code, name all nodes.
 
     Dynamic dimensions stay dynamic; pin them first (`pin-shapes`) to fold what depends on them.
     Simplifying twice changes nothing.
@@ -36,7 +38,7 @@ class Simplify(Pass, name="simplify"):
     def apply(self, model: Model, /) -> bool:
         """Return whether anything changed."""
         changed = _apply_all(ONCE, model)
-        until_stable = (FoldShapes(), FoldConstants(self.limit), EliminateIdentities(), EliminateDeadCode())
+        until_stable = (FoldShapes(), FoldConstants(self.limit), *CLEANING)
         for _ in range(ROUNDS):
             if not _apply_all(until_stable, model):
                 break
