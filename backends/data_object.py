@@ -77,8 +77,7 @@ def write_data_object(path: Path, like: Path, symbol: str, pieces: Sequence[byte
         file.write(form.header(at[4], len(sections)))
         for start, parts in zip(at, (pieces, [symbols], [names], [_NAMES], sections), strict=True):
             file.seek(start)
-            for part in parts:
-                file.write(part)
+            file.writelines(parts)
 
 
 def _name(section: str) -> int:

@@ -61,6 +61,6 @@ def _pieces(packed: bytes, arrays: Mapping[bytes, np.ndarray]) -> Iterator[bytes
             raise GalenError("this version of TVM serialises tensors in another way", hint="use the pinned version")
         yield packed[done : at - _HEAD.size]
         yield struct.pack(f"<i4s{array.ndim}qq", array.ndim, dtype, *array.shape, array.nbytes)
-        yield memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
         done = at + _MARK
     yield packed[done:]

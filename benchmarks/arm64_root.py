@@ -53,7 +53,8 @@ def arm64_root(folder: Path, wheels: tuple[str, ...]) -> Path:
 
 def environment(root: Path) -> dict[str, str]:
     """Return the variables with which `root`'s Python finds itself and the wheels."""
-    return {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(root / "site"), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    folders = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(root / "site")}
+    return {**folders, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 
 
 def python(root: Path) -> str:

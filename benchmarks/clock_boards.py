@@ -3,7 +3,7 @@
     python benchmarks/clock_boards.py --networks NCNN/benchmark/models --boards BOARDS.json --root FOLDER
 
 NCNN is ncnn's source; BOARDS.json is `{"boards": {NAME: {"core": …, "ghz": …, "min_ms": {NETWORK: …}}}}`, one thread;
-FOLDER receives an arm64 Python (Debian, needs qemu-user), and what was counted, so that an interrupted run goes on and a
+FOLDER receives an arm64 Python (Debian, needs qemu-user) and the counts, so that an interrupted run goes on, and a
 change of a pipeline table needs no new one. Each network infers once and twice; the difference is timed.
 """
 
