@@ -23,6 +23,12 @@ def tensors(model: onnx_ir.Model) -> Iterator[onnx_ir.TensorProtocol]:
             yield from (a.as_tensor() for a in node.attributes.values() if _is_tensor(a))
 
 
+def inner_tensors(model: onnx_ir.Model) -> Iterator[onnx_ir.TensorProtocol]:
+    """Yield those of `tensors` that are no initializers of the main graph."""
+    outer = {id(value.const_value) for value in model.graph.initializers.values()}
+    yield from (tensor for tensor in tensors(model) if id(tensor) not in outer)
+
+
 def replace(model: onnx_ir.Model, new: Replacement) -> None:
     """Replace every tensor that `tensors` yields by what `new` returns for it."""
     for graph in _bodies(model):

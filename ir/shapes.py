@@ -8,7 +8,7 @@ import onnx_ir
 
 from galen.ir import edit, large
 from galen.ir.errors import GalenError, UsageError
-from galen.ir.message import from_message, to_message
+from galen.ir.message import to_message
 
 _LARGE = 1024
 """Initializers of more elements than this are hidden from shape inference: their values cannot matter to a shape."""
@@ -42,15 +42,24 @@ def infer(model: onnx_ir.Model) -> bool:
         inferred = onnx.shape_inference.infer_shapes(without_weights(model), data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         raise GalenError(f"shapes do not fit: {' '.join(str(error).split())[:200]}") from error
-    learnt = False
-    for graph, known in zip(model.graphs(), from_message(inferred).graphs(), strict=True):
-        values = onnx_ir.convenience.create_value_mapping(known)
-        for name, value in onnx_ir.convenience.create_value_mapping(graph).items():
-            if name in values:
-                learnt |= _learn(value, values[name])
+    learnt = _learn_graph(model.graph, inferred.graph)
     if _learn_same_shapes(model):
         infer(model)
         return True
+    return learnt
+
+
+def _learn_graph(graph: onnx_ir.Graph, message: onnx.GraphProto) -> bool:
+    """Learn what the message of a graph says of its values, and of those in the bodies of its nodes."""
+    known = {info.name: info.type for info in (*message.input, *message.value_info, *message.output)}
+    learnt = False
+    for value in (*graph.inputs, *(output for node in graph for output in node.outputs)):
+        if value.name in known:
+            learnt |= _learn(value, known[value.name])
+    for node, described in zip(graph, message.node, strict=True):
+        bodies = [body for attr in described.attribute for body in ([attr.g] if attr.HasField("g") else attr.graphs)]
+        for body, inferred in zip(edit.subgraphs_of(node), bodies, strict=True):
+            learnt |= _learn_graph(body, inferred)
     return learnt
 
 
@@ -77,18 +86,19 @@ def _same_shapes(node: onnx_ir.Node) -> Iterator[tuple[onnx_ir.Value, onnx_ir.Va
                 yield node.outputs[index], source
 
 
-def _learn(value: onnx_ir.Value, known: onnx_ir.Value) -> bool:
+def _learn(value: onnx_ir.Value, known: onnx.TypeProto) -> bool:
     learnt = False
-    if value.type is None and known.type is not None:
-        value.type, learnt = known.type, True
-    if known.shape is None:
+    if value.type is None and known.WhichOneof("value"):
+        value.type, learnt = onnx_ir.serde.deserialize_type_proto_for_type(known), True
+    shape = onnx_ir.serde.deserialize_type_proto_for_shape(known)
+    if shape is None:
         return learnt
     if value.shape is None:
-        value.shape = known.shape.copy()
+        value.shape = shape
         return True
-    if len(value.shape) != len(known.shape):
-        raise GalenError(f"declared with shape {value.shape} but computed with {known.shape}", where=value.name)
-    pairs = list(zip(value.shape, known.shape, strict=True))
+    if len(value.shape) != len(shape):
+        raise GalenError(f"declared with shape {value.shape} but computed with {shape}", where=value.name)
+    pairs = list(zip(value.shape, shape, strict=True))
     if any(_vague(old) and not _vague(new) for old, new in pairs):
         value.shape = onnx_ir.Shape(new if _vague(old) else old for old, new in pairs)
         learnt = True
@@ -110,24 +120,39 @@ def _vague(dim: int | onnx_ir.SymbolicDim) -> bool:
 
 def without_weights(model: onnx_ir.Model) -> onnx.ModelProto:
     """Return the model as a message without large tensors: inference needs none, and takes no 2 GB."""
-    copy = weights_as_inputs(model)
-    large.take_out(copy)
-    return to_message(copy)
+    if any(large.is_large(tensor) for tensor in large.inner_tensors(model)):
+        copy = weights_as_inputs(model)
+        large.take_out(copy)
+        return to_message(copy)
+    graph = model.graph
+    hidden = _large_initializers(graph)
+    shown = [value for value in graph.initializers.values() if value not in hidden]
+    inputs = list(dict.fromkeys([*graph.inputs, *hidden]))
+    view = onnx_ir.GraphView(inputs, graph.outputs, nodes=graph, initializers=shown, opset_imports=graph.opset_imports)
+    functions = list(model.functions.values())
+    return to_message(onnx_ir.Model(view, ir_version=model.ir_version, functions=functions))  # type: ignore[arg-type]
 
 
 def weights_as_inputs(model: onnx_ir.Model) -> onnx_ir.Model:
     """Return a copy of the model in which large initializers are inputs without a default."""
     copy = model.clone()
-    for name, value in list(copy.graph.initializers.items()):
-        tensor = value.const_value
-        if tensor is None or tensor.size <= _LARGE:
-            continue
-        value.shape = onnx_ir.Shape(tensor.shape.numpy())
-        value.type = onnx_ir.TensorType(tensor.dtype)
-        del copy.graph.initializers[name]
+    for value in _large_initializers(copy.graph):
+        del copy.graph.initializers[str(value.name)]
         if value not in copy.graph.inputs:
             copy.graph.inputs.append(value)
     return copy
+
+
+def _large_initializers(graph: onnx_ir.Graph) -> dict[onnx_ir.Value, None]:
+    """Return the large initializers of a graph, their types and shapes filled in."""
+    found = {}
+    for value in graph.initializers.values():
+        tensor = value.const_value
+        if tensor is not None and tensor.size > _LARGE:
+            value.shape = value.shape or onnx_ir.Shape(tensor.shape.numpy())
+            value.type = value.type or onnx_ir.TensorType(tensor.dtype)
+            found[value] = None
+    return found
 
 
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -7,6 +7,7 @@ ask for is frozen when the node is left, so that forgetting an axis can cost pru
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,10 +31,12 @@ class Slot:
     size: int
     start: int
 
-    @property
+    @cached_property
     def ids(self) -> Ids:
-        """All ids of the axis, in order."""
-        return np.arange(self.start, self.start + self.size)
+        """All ids of the axis, in order: one array, so that ties of whole axes are known as such."""
+        ids = np.arange(self.start, self.start + self.size)
+        ids.setflags(write=False)
+        return ids
 
 
 @dataclass(frozen=True)

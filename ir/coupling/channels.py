@@ -76,7 +76,8 @@ class Coupling:
         chosen = {name: np.asarray(channels, np.int64) for name, channels in kept.items()}
         for group in self.groups:
             if len(channels := chosen.get(group.name, range(group.size))) < group.size:
-                removed = np.setdiff1d(np.arange(group.size), channels)
+                removed = np.ones(group.size, bool)
+                removed[channels] = False
                 for member in group.members:
                     stays = axes.setdefault(member.value, {}).setdefault(member.axis, np.ones(member.length, bool))
                     stays[member.index[removed]] = False

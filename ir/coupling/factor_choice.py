@@ -27,7 +27,7 @@ def decide(axes: Axes, prefer: Sequence[Ids] = ()) -> Decision:
     decision = Decision()
     if not axes.choices:
         return decision
-    label = components(axes.size, axes.ties)
+    label = components(axes.slots.values(), axes.ties)
     stays = np.zeros(axes.size, bool)
     for ids, _ in axes.frozen:
         stays[ids] = True

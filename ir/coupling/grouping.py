@@ -19,7 +19,7 @@ _SINGLE = "is the only channel of its kind"
 def find_groups(axes: Axes, prefer: Sequence[Ids] = ()) -> Coupling:
     """Draw the conclusion from what the rules said; of several factors that can be cut take one of `prefer`."""
     decision = decide(axes, prefer)
-    label = components(axes.size, [*axes.ties, *decision.ties])
+    label = components(axes.slots.values(), [*axes.ties, *decision.ties])
     frozen = any_of(label, _flags(axes.size, [ids for ids, _ in (*axes.frozen, *decision.frozen)]))
     started = any_of(label, _flags(axes.size, [ids for _, ids in axes.starts]))
     kind = _kinds(axes, label, started & ~frozen)
@@ -44,12 +44,9 @@ def _kinds(axes: Axes, label: Ids, cuttable: NDArray[np.bool_]) -> Ids:
 
     Components are of one kind when they have the same number of ids in the same axes; compared by a 64-bit hash.
     """
-    owner = _owners(axes)
-    ids = np.flatnonzero(cuttable[label])
-    pairs, counts = np.unique(label[ids] * len(axes.slots) + owner[ids], return_counts=True)
-    component, slot = np.divmod(pairs, max(len(axes.slots), 1))
+    salt = _scramble(np.arange(1, len(axes.slots) + 1, dtype=np.uint64))
     total = np.zeros(len(cuttable), np.uint64)
-    np.add.at(total, component, _scramble(slot.astype(np.uint64) << np.uint64(32) | counts.astype(np.uint64)))
+    np.add.at(total, label, salt[_owners(axes)])
     kind = np.full(len(cuttable), -1)
     _, kind[cuttable], sizes = np.unique(total[cuttable], return_inverse=True, return_counts=True)
     kind[cuttable] = np.where(sizes[kind[cuttable]] > 1, kind[cuttable], -1)
@@ -74,8 +71,9 @@ def _groups(axes: Axes, label: Ids, kind: Ids) -> tuple[Group, ...]:
     owner, slots = _owners(axes), list(axes.slots.values())
     ids = np.flatnonzero(kind[label] >= 0)
     kinds = kind[label[ids]]
-    rank = np.lexsort((ids, place[label[ids]], owner[ids], kinds))
-    ids, keys = ids[rank], (kinds * len(slots) + owner[ids])[rank]
+    keys = kinds * len(slots) + owner[ids]
+    rank = np.argsort(keys * (int(place.max(initial=0)) + 1) + place[label[ids]], kind="stable")
+    ids, keys = ids[rank], keys[rank]
     sizes = np.bincount(kind[kind >= 0], minlength=1)
     members: dict[int, list[Member]] = defaultdict(list)
     origin: dict[int, tuple[int, int]] = {}
@@ -103,7 +101,7 @@ def _named(
 ) -> tuple[Group, ...]:
     producers: dict[int, list[str]] = defaultdict(list)
     for node, ids in axes.starts:
-        for number in np.unique(kind[label[ids]]).tolist():
+        for number in np.flatnonzero(np.bincount(kind[label[ids]] + 1)[1:]).tolist():
             producers[number].append(node_name(node))
     order = sorted(members, key=lambda number: origin[number])
     heads = [origin[number][0] for number in order]
