@@ -26,10 +26,13 @@ def convolution(low: Lowering, node: Node) -> bool:
     sink = Image(n, h, w, c, low.border(after.value))
     source = low.image(node.inputs[0], algorithm.border)
     kernel = algorithm.kernel(source.layout, sink, after.steps)
-    dense = ungrouped(
-        weights.reshape(c, -1, problem.window.kh, problem.window.kw), problem, attribute(node, "group", 1)
-    )
-    packed = low.constant(kernel.pack_weights(dense)), low.constant(kernel.pack_bias(bias))
+    groups, window = attribute(node, "group", 1), problem.window
+
+    def weights_of_kernel() -> np.ndarray:
+        dense = ungrouped(weights.reshape(c, -1, window.kh, window.kw), problem, groups)
+        return kernel.pack_weights(dense)
+
+    packed = low.packed(kernel.args[1], weights_of_kernel), low.constant(kernel.pack_bias(bias))
     low.call(kernel, (source.buffer, *packed, *after.operands, low.define(after.value, sink)), node)
     return True
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from galen.backends.constants import Constants, Make
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.layout import FromImage, Move, ToImage
 from galen.backends.lower.axes import image_axes
@@ -45,7 +46,7 @@ class Lowering:
     deferred: dict[Value, Callable[[], None]] = field(default_factory=dict)
     absorbed: set[Node] = field(default_factory=set)
     buffers: list[Spec] = field(default_factory=list)
-    constants: dict[int, np.ndarray] = field(default_factory=dict)
+    constants: dict[int, Make] = field(default_factory=dict)
     views: dict[int, int] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
 
@@ -58,8 +59,12 @@ class Lowering:
 
     def constant(self, array: np.ndarray) -> int:
         """Add a constant buffer."""
-        index = self.buffer(Spec(array.shape, array.dtype.name))
-        self.constants[index] = np.asarray(array, order="C")
+        return self.packed(Spec(array.shape, array.dtype.name), lambda: array)
+
+    def packed(self, spec: Spec, make: Make) -> int:
+        """Add a constant buffer that `make` fills when someone needs more than its shape."""
+        index = self.buffer(spec)
+        self.constants[index] = make
         return index
 
     def view(self, buffer: int, shape: tuple[int, ...]) -> int:
@@ -68,7 +73,8 @@ class Lowering:
         if spec == self.buffers[buffer]:
             return buffer
         if buffer in self.constants:
-            return self.constant(self.constants[buffer].reshape(shape))
+            make = self.constants[buffer]
+            return self.packed(spec, lambda: make().reshape(shape))
         index = self.buffer(spec)
         self.views[index] = buffer
         return index
@@ -196,7 +202,7 @@ class Lowering:
         return Program(
             self.target,
             tuple(self.buffers),
-            {index: array for index, array in self.constants.items() if index in used},
+            Constants({index: make for index, make in self.constants.items() if index in used}),
             inputs,
             outputs,
             tuple(self.calls),

@@ -46,7 +46,8 @@ def _product(low: Lowering, node: Node, weights: np.ndarray, bias: np.ndarray | 
     source, sink = Image(1, 1, rows, weights.shape[0], lanes=1), Image(1, 1, rows, columns, lanes=1)
     kernel = DirectConv(source, sink, Window(1, 1), after.steps, best_tile(columns, rows, low.target))
     image = low.view(low.dense(node.inputs[0]), source.spec.shape)
-    packed = low.constant(kernel.pack_weights(weights.T[:, :, None, None])), low.constant(kernel.pack_bias(bias))
+    by_output = weights.T[:, :, None, None]
+    packed = low.packed(kernel.args[1], lambda: kernel.pack_weights(by_output)), low.constant(kernel.pack_bias(bias))
     out = low.define(after.value, Spec(shape, "float32"))
     low.call(kernel, (image, *packed, *after.operands, low.view(out, sink.spec.shape)), node)
     return True

@@ -138,7 +138,7 @@ def _append(low: Lowering, node: Node, layer_: Convolution) -> None:
     kernel = layer_.kernel(low.target, sink, total.addend if total else None)
     scale = np.broadcast_to(layer_.found.scales(to), len(layer_.weights))
     constants = (
-        low.constant(kernel.pack_weights(np.ascontiguousarray(layer_.weights))),
+        low.packed(kernel.args[1], lambda: kernel.pack_weights(np.ascontiguousarray(layer_.weights))),
         low.constant(kernel.pack_channels(layer_.bias())),
         low.constant(kernel.pack_channels(scale)),
         low.constant(limits(to)),
