@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import weakref
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,10 @@ def compile(  # noqa: A001 - the word of the field
     if path is not None:
         return build.compile(_model(model), found, Path(path), shapes)
     folder = tempfile.mkdtemp(prefix="galen-")
-    try:
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, folder)
         artifact = build.compile(_model(model), found, Path(folder, "model.so"), shapes)
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
+        undo.pop_all()
     weakref.finalize(artifact, shutil.rmtree, folder, ignore_errors=True)
     return artifact
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from galen.ir import Model
     from galen.ir.shapes import Shapes
     from galen.passes.base import Pass
-    from galen.passes.pipeline import Pipeline, Report
+    from galen.passes.composite import Report
+    from galen.passes.pipeline import Pipeline
     from galen.passes.watch import Watcher
 
 
@@ -110,7 +111,7 @@ def _pipeline(arguments: argparse.Namespace) -> "Pipeline":
         passes += Pipeline.parse(content).passes
     pipeline = Pipeline(tuple(passes))
     for name in (*arguments.print_before, *arguments.print_after):
-        pipeline.position(name)
+        pipeline.require(name)
     return pipeline.until(arguments.stop_after) if arguments.stop_after is not None else pipeline
 
 
@@ -128,7 +129,8 @@ def _watchers(arguments: argparse.Namespace, model: "Model", shapes: "Shapes") -
 
     from galen.ir.execute import random_inputs  # noqa: PLC0415
     from galen.ir.verify import custom_operators  # noqa: PLC0415
-    from galen.passes.watch import Bisect, Explainer, Printer, Verifier  # noqa: PLC0415
+    from galen.passes.bisect import Bisect  # noqa: PLC0415
+    from galen.passes.watch import Explainer, Printer, Verifier  # noqa: PLC0415
 
     after = None if arguments.print_after_all else frozenset(arguments.print_after)
     watchers: list[Watcher] = [Printer(sys.stderr, before=frozenset(arguments.print_before), after=after)]

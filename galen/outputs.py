@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,16 @@ def prepared(folder: Path, *, resume: bool) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GalenError(f"cannot be made: {error.strerror}", where=str(folder)) from error
-    try:
+    with ExitStack() as undo:
+        if is_new:
+            undo.callback(_remove_unless_found, folder)
         yield
-    except BaseException:
-        if is_new and not (folder / BEST_MODEL).exists():
-            shutil.rmtree(folder)
-        raise
+        undo.pop_all()
+
+
+def _remove_unless_found(folder: Path) -> None:
+    if not (folder / BEST_MODEL).exists():
+        shutil.rmtree(folder)
 
 
 def save_best(folder: Path, model: Model, policy: Policy, subject: Subject) -> None:

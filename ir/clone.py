@@ -1,14 +1,23 @@
 """Copies of a model and the way back to one. Tensors are shared, never copied."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import onnx_ir
 
+from galen.ir.errors import GalenError, root_cause
+
 
 def clone(model: onnx_ir.Model) -> onnx_ir.Model:
-    """Return an independent copy of the graph that shares all tensors: editing either leaves the other alone."""
-    return model.clone()
+    """Return an independent copy of the graph that shares all tensors: editing either leaves the other alone.
+
+    Raises:
+        GalenError: the graph is broken: a node reads what is out of its reach.
+    """
+    try:
+        return model.clone()
+    except RuntimeError as error:
+        raise GalenError(f"broken graph: {root_cause(error)}") from error
 
 
 def restore(model: onnx_ir.Model, backup: onnx_ir.Model) -> None:
@@ -33,9 +42,7 @@ def transaction(model: onnx_ir.Model) -> Iterator[None]:
 
     Costs one walk over the graph. After an error `model.graph` is a new object: hold the model, not its graph.
     """
-    backup = clone(model)
-    try:
+    with ExitStack() as undo:
+        undo.callback(restore, model, clone(model))
         yield
-    except BaseException:
-        restore(model, backup)
-        raise
+        undo.pop_all()

@@ -38,3 +38,10 @@ class UsageError(GalenError):
     ) -> None:
         super().__init__(what, where=where, hint=hint)
         self.text, self.column = text, column
+
+
+def root_cause(error: BaseException) -> str:
+    """Return what the first of a chain of errors says, as one short line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:200]

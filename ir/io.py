@@ -14,6 +14,7 @@ from galen.ir.clone import clone
 from galen.ir.errors import GalenError
 from galen.ir.files import STANDARD_STREAM, atomic, readable
 from galen.ir.message import from_message, to_message
+from galen.ir.structure import put_in_order
 from galen.ir.tensors import BufferSource, FileSource, Source, StoredTensor
 
 INITIALIZERS_NEED_NOT_BE_INPUTS = 4
@@ -153,6 +154,7 @@ def from_proto(
     places = _Places(source, base or Path())
     try:
         model = from_message(proto)
+        put_in_order(model)
         large.replace(model, places.lazy)
     except GalenError as error:
         raise GalenError(str(error), where=name) from error

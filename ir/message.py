@@ -3,7 +3,7 @@
 import onnx
 import onnx_ir
 
-from galen.ir.errors import GalenError
+from galen.ir.errors import GalenError, root_cause
 
 _MALFORMED = (onnx_ir.serde.SerdeError, ValueError, TypeError, KeyError)
 
@@ -17,7 +17,7 @@ def to_message(model: onnx_ir.Model) -> onnx.ModelProto:
     try:
         return onnx_ir.to_proto(model)
     except _MALFORMED as error:
-        raise GalenError(f"malformed model: {_root_cause(error)}") from error
+        raise GalenError(f"malformed model: {root_cause(error)}") from error
 
 
 def from_message(message: onnx.ModelProto) -> onnx_ir.Model:
@@ -29,10 +29,4 @@ def from_message(message: onnx.ModelProto) -> onnx_ir.Model:
     try:
         return onnx_ir.from_proto(message)
     except _MALFORMED as error:
-        raise GalenError(f"malformed model: {_root_cause(error)}") from error
-
-
-def _root_cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())[:200]
+        raise GalenError(f"malformed model: {root_cause(error)}") from error

@@ -1,38 +1,17 @@
 """Passes in a row: itself a pass."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from galen.ir import Model, UsageError
-from galen.passes.base import Pass, guarded
+from galen.passes.base import Pass
+from galen.passes.composite import Composite, Step, watched
 from galen.passes.text import nearest, parse
 from galen.passes.watch import Watcher
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one pass of a pipeline did."""
-
-    name: str
-    seconds: float
-    changed: bool
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a pipeline did, pass by pass."""
-
-    steps: tuple[Step, ...]
-
-    @property
-    def changed(self) -> bool:
-        """Whether any pass changed the model."""
-        return any(step.changed for step in self.steps)
-
-
-@dataclass(frozen=True)
-class Pipeline(Pass, name="pipeline"):
+class Pipeline(Composite, name="pipeline"):
     """Apply passes one after the other. After an error the model is as it was before the first."""
 
     passes: tuple[Pass, ...] = ()
@@ -47,18 +26,10 @@ class Pipeline(Pass, name="pipeline"):
         """The text that `parse` turns into this pipeline."""
         return ",".join(map(str, self.passes))
 
-    def apply(self, model: Model, /) -> bool:
-        """Return whether any pass changed the model."""
-        return self.run(model).changed
-
-    def run(self, model: Model, watch: Sequence[Watcher] = ()) -> Report:
-        """Apply the passes to `model` in place while the watchers of `watch` look on.
-
-        Raises:
-            GalenError: a pass or a watcher failed; the model is as it was.
-        """
-        with guarded(model):
-            return Report(tuple(_step(each, model, watch) for each in self.passes))
+    def steps(self, model: Model, watch: Sequence[Watcher]) -> Iterator[Step]:
+        """Apply every pass once."""
+        for each in self.passes:
+            yield watched(each, model, watch)
 
     def until(self, name: str) -> "Pipeline":
         """Return the pipeline that stops after its first pass called `name`.
@@ -66,26 +37,15 @@ class Pipeline(Pass, name="pipeline"):
         Raises:
             UsageError: no pass of the pipeline has that name.
         """
-        return Pipeline(self.passes[: 1 + self.position(name)])
-
-    def position(self, name: str) -> int:
-        """Return where the first pass called `name` is.
-
-        Raises:
-            UsageError: nowhere.
-        """
         names = [each.name for each in self.passes]
-        if name not in names:
-            raise UsageError(f"no pass {name!r} in the pipeline", hint=nearest(name, names, "the pipeline's text"))
-        return names.index(name)
+        _require(name, names)
+        return Pipeline(self.passes[: 1 + names.index(name)])
+
+    def require(self, name: str) -> None:
+        """Raise UsageError unless a pass of that name is in the pipeline, be it inside of another."""
+        _require(name, [each.name for each in self.walk()])
 
 
-def _step(each: Pass, model: Model, watch: Sequence[Watcher]) -> Step:
-    for watcher in watch:
-        watcher.before(each, model)
-    started = time.perf_counter()
-    changed = each.apply(model)
-    seconds = time.perf_counter() - started
-    for watcher in watch:
-        watcher.after(each, model)
-    return Step(each.name, seconds, changed)
+def _require(name: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise UsageError(f"no pass {name!r} in the pipeline", hint=nearest(name, names, "the pipeline's text"))

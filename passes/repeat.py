@@ -1,13 +1,16 @@
 """Repeat passes until they change nothing any more."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from galen.ir import Model, UsageError
 from galen.passes.base import Pass
+from galen.passes.composite import Composite, Step, watched
+from galen.passes.watch import Watcher
 
 
 @dataclass(frozen=True)
-class Repeat(Pass, name="repeat"):
+class Repeat(Composite, name="repeat"):
     """Apply the passes in parentheses over and over until a round changes nothing, at most `max` times."""
 
     passes: tuple[Pass, ...] = ()
@@ -19,9 +22,10 @@ class Repeat(Pass, name="repeat"):
         if not self.passes:
             raise UsageError("repeat needs passes in parentheses: repeat(simplify,…)")
 
-    def apply(self, model: Model, /) -> bool:
-        """Return whether any round changed the model."""
-        rounds = 0
-        while rounds < self.max and sum(each.apply(model) for each in self.passes):
-            rounds += 1
-        return rounds > 0
+    def steps(self, model: Model, watch: Sequence[Watcher]) -> Iterator[Step]:
+        """Apply every pass once per round."""
+        for _ in range(self.max):
+            latest = [watched(each, model, watch) for each in self.passes]
+            yield from latest
+            if not any(step.changed for step in latest):
+                break

@@ -24,6 +24,9 @@ class Watcher:
     def after(self, each: Pass, model: Model) -> None:
         """Look at the model that the pass has rewritten."""
 
+    def finish(self) -> None:
+        """Do what is to be done when all passes are through."""
+
 
 class Printer(Watcher):
     """Writes the model before and after passes of the given names; `None` stands for every pass."""
@@ -43,25 +46,28 @@ class Printer(Watcher):
 
 
 class Explainer(Watcher):
-    """Writes what each pass says it will do, then which operators came and went."""
+    """Writes what each pass says it will do, then which operators came and went; what is inside a pass is indented."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._operators: Counter[str] = Counter()
+        self._operators: list[Counter[str]] = []
 
     def before(self, each: Pass, model: Model) -> None:
         """Let the pass explain itself."""
-        self._operators = _operators(model)
-        self._out.write(f"{each}\n")
+        self._write(str(each))
+        self._operators.append(_operators(model))
         for line in each.explain(model):
-            self._out.write(f"  {line}\n")
+            self._write(line)
 
     def after(self, each: Pass, model: Model) -> None:  # noqa: ARG002
         """Write the difference in operators."""
-        now = _operators(model)
-        changes = [f"{op} {now[op] - self._operators[op]:+d}" for op in sorted(now | self._operators)]
-        changes = [change for change in changes if not change.endswith("+0")]
-        self._out.write(f"  operators: {', '.join(changes) or 'as before'}\n")
+        now, old = _operators(model), self._operators[-1]
+        changes = [f"{op} {now[op] - old[op]:+d}" for op in sorted(now | old) if now[op] != old[op]]
+        self._write(f"operators: {', '.join(changes) or 'as before'}")
+        self._operators.pop()
+
+    def _write(self, line: str) -> None:
+        self._out.write(f"{'  ' * len(self._operators)}{line}\n")
 
 
 def _operators(model: Model) -> Counter[str]:
@@ -77,54 +83,40 @@ class Verifier(Watcher):
     """
 
     def __init__(self, inputs: Arrays | None, shapes: Shapes | None = None) -> None:
-        self._compare = Bisect(inputs) if inputs is not None else None
-        self._shapes = shapes
+        self._inputs, self._shapes = inputs, shapes
+        self._outputs: Arrays | None = None
 
-    def before(self, each: Pass, model: Model) -> None:
-        """Remember the outputs."""
-        if self._compare is not None:
-            self._compare.before(each, model)
+    def before(self, each: Pass, model: Model) -> None:  # noqa: ARG002
+        """Run the model, unless the previous pass's result is still there."""
+        if self._inputs is not None and self._outputs is None:
+            self._outputs = run_on(model, self._inputs)
 
     def after(self, each: Pass, model: Model) -> None:
         """Raise GalenError when the model is broken or its outputs moved further than the pass allows."""
+        if hasattr(each, CHILDREN):
+            return  # what is inside has been verified
         try:
             verify(model, self._shapes)
         except GalenError as error:
             raise GalenError(f"left a broken model: {error}", where=f"pass {each}") from error
-        if self._compare is not None:
-            self._compare.after(each, model)
+        if self._inputs is not None and self._outputs is not None:
+            outputs = run_on(model, self._inputs)
+            check_promise(each, self._outputs, outputs)
+            self._outputs = outputs
 
 
-class Bisect(Watcher):
-    """Runs the model before and after every pass on the same inputs and stops at the first that breaks its promise."""
+def run_on(model: Model, inputs: Arrays) -> Arrays:
+    """Run the graph as it is written; a pass may have removed inputs."""
+    names = {value.name for value in model.graph.inputs}
+    return run(model, {name: array for name, array in inputs.items() if name in names}, optimize=False)
 
-    def __init__(self, inputs: Arrays) -> None:
-        self._inputs = inputs
-        self._outputs: Arrays | None = None
 
-    def before(self, each: Pass, model: Model) -> None:  # noqa: ARG002
-        """Run the model unless the previous pass's result is still there."""
-        if self._outputs is None:
-            self._outputs = self._run(model)
-
-    def after(self, each: Pass, model: Model) -> None:
-        """Raise GalenError when the outputs moved further than the pass's tolerance."""
-        try:
-            outputs = self._run(model)
-        except GalenError as error:
-            raise GalenError(f"left a model that does not run: {error}", where=f"pass {each}") from error
-        allowed = tolerance_of(each)
-        if allowed is not None and self._outputs is not None:
-            name, change = largest_change(self._outputs, outputs)
-            if not change <= allowed:
-                raise GalenError(
-                    f"changes output {name} by {change:.3g}, its tolerance is {allowed:.3g}", where=f"pass {each}"
-                )
-        self._outputs = outputs
-
-    def _run(self, model: Model) -> Arrays:
-        names = {value.name for value in model.graph.inputs}
-        return run(model, {name: array for name, array in self._inputs.items() if name in names}, optimize=False)
+def check_promise(each: Pass, before: Arrays, after: Arrays) -> None:
+    """Raise GalenError when the outputs moved further than the pass's tolerance."""
+    allowed = tolerance_of(each)
+    name, change = largest_change(before, after)
+    if allowed is not None and not change <= allowed:
+        raise GalenError(f"changes output {name} by {change:.3g}, its tolerance is {allowed:.3g}", where=f"pass {each}")
 
 
 def tolerance_of(each: Pass) -> float | None:

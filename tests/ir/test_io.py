@@ -242,3 +242,27 @@ def test_what_has_no_form_in_a_file_is_refused_in_one_line() -> None:
     proto.graph.node[0].attribute.add()
     with pytest.raises(GalenError, match="malformed model: Unsupported attribute type: UNDEFINED"):
         to_proto(from_proto(proto))
+
+
+def test_nodes_in_another_order_are_sorted() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[2] x, bool c) => (float[2] y) {
+        y = If(c) <then_branch = t () => (float[2] p) { p = Neg(a) }, else_branch = e () => (float[2] q) { q = Abs(a) }>
+        a = Exp(b)
+        b = Relu(x)
+    }"""
+    model = from_proto(onnx.parser.parse_model(text))
+    assert [node.op_type for node in model.graph] == ["Relu", "Exp", "If"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ("y = Add(x, k)", "model: node Add: reads k, which nothing computes"),
+        ("a = Relu(x)", "model: output y: no node computes this output"),
+        ("y = Add(x, a) a = Neg(y)", "model: g: the graph has a cycle"),
+    ],
+)
+def test_what_is_no_graph_is_refused(nodes: str, message: str) -> None:
+    text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) {{ {nodes} }}'
+    with pytest.raises(GalenError, match=message):
+        from_proto(onnx.parser.parse_model(text))

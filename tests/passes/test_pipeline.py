@@ -1,6 +1,8 @@
 """A pass fails as a whole or not at all, alone, nested and in a pipeline; watchers see every step."""
 
+import io
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +11,16 @@ import pytest
 
 from galen.ir import GalenError, Model, UsageError
 from galen.ir.edit import Names, const_value, new_initializer, set_initializer
-from galen.ir.execute import random_inputs
+from galen.ir.execute import Arrays, random_inputs
 from galen.ir.io import from_proto
 from galen.ir.show import show
 from galen.passes.base import Pass, bound
+from galen.passes.bisect import Bisect
+from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.pipeline import Pipeline
 from galen.passes.repeat import Repeat
 from galen.passes.simplify import Simplify
-from galen.passes.watch import Bisect, Verifier, Watcher, tolerance_of
+from galen.passes.watch import Explainer, Verifier, Watcher, run_on, tolerance_of
 
 
 def small() -> Model:
@@ -51,11 +55,25 @@ class Double(Pass):
 
     name = "test-double"
 
+    label: str = ""
+
     tolerance = 1e-5
 
     def apply(self, model: Model, /) -> bool:
         weight = model.graph.initializers["w"]
         set_initializer(weight, const_value(weight) * 2)
+        return True
+
+
+@dataclass(frozen=True)
+class Halve(Pass):
+    """Promises nothing."""
+
+    name = "test-halve"
+
+    def apply(self, model: Model, /) -> bool:
+        weight = model.graph.initializers["w"]
+        set_initializer(weight, const_value(weight) / 2)
         return True
 
 
@@ -152,6 +170,32 @@ def test_watchers_see_every_pass_before_and_after() -> None:
     ]
 
 
+def test_watchers_see_what_repeat_does_inside() -> None:
+    seen: list[str] = []
+
+    class Listener(Watcher):
+        def after(self, each: Pass, model: Model) -> None:
+            seen.append(each.name)
+
+        def finish(self) -> None:
+            seen.append("finished")
+
+    Pipeline.parse("repeat(simplify,fold-batchnorm)").run(small(), [Listener()])
+    rounds = ["simplify", "fold-batchnorm"]
+    assert seen == [*rounds, *rounds, "repeat", "finished"]
+
+
+def test_explanations_are_indented_inside_repeat() -> None:
+    out = io.StringIO()
+    Pipeline.parse("repeat{max=1}(simplify)").run(small(), [Explainer(out)])
+    assert out.getvalue().splitlines() == [
+        "repeat{max=1}(simplify)",
+        "  simplify",
+        "    operators: Identity -1",
+        "  operators: Identity -1",
+    ]
+
+
 def test_bisect_names_the_pass_that_breaks_its_promise() -> None:
     model = small()
     before = show(model)
@@ -159,6 +203,37 @@ def test_bisect_names_the_pass_that_breaks_its_promise() -> None:
     with pytest.raises(GalenError, match=r"pass test-double: changes output y by .*, its tolerance is 1e-05"):
         Pipeline((Simplify(), Double(), Simplify())).run(model, [watch])
     assert show(model) == before
+
+
+@pytest.mark.parametrize(("sound", "broken", "evaluations"), [(40, 0, 2), (29, 10, 8), (0, 40, 8), (39, 1, 8)])
+def test_bisect_runs_few_models_however_long_the_pipeline(
+    sound: int, broken: int, evaluations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[Model] = []
+
+    def counted(model: Model, inputs: Arrays) -> Arrays:
+        runs.append(model)
+        return run_on(model, inputs)
+
+    monkeypatch.setattr("galen.passes.bisect.run_on", counted)
+    passes = [Simplify()] * sound + [Double()] * (broken > 0) + [Simplify()] * (broken - 1)
+    watch = Bisect(random_inputs(small(), np.random.default_rng(0)))
+    with pytest.raises(GalenError, match="pass test-double") if broken else nullcontext():
+        Pipeline(tuple(passes)).run(small(), [watch])
+    assert len(runs) <= evaluations
+
+
+def test_bisect_names_the_first_of_several_culprits_after_a_pass_that_promises_nothing() -> None:
+    watch = Bisect(random_inputs(small(), np.random.default_rng(0)))
+    passes = Simplify(), Halve(), Simplify(), Repeat((Simplify(), Double("first"), Double("second")), max=2)
+    with pytest.raises(GalenError, match=r"pass test-double{label=first}: changes output y"):
+        Pipeline(passes).run(small(), [watch])
+
+
+def test_bisect_names_the_pass_after_which_the_model_does_not_run() -> None:
+    watch = Bisect(random_inputs(small(), np.random.default_rng(0)))
+    with pytest.raises(GalenError, match=r"pass test-sever: left a broken model: broken graph"):
+        Pipeline((FoldBatchNorm(), Sever())).run(small(), [watch])
 
 
 def test_the_verifier_names_the_pass_that_breaks_the_model() -> None:
