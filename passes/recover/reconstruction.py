@@ -4,6 +4,7 @@ He, Zhang, Sun 2017 (Channel Pruning for Accelerating Very Deep Neural Networks)
 here for every layer in turn, each seeing the corrected output of those before it.
 """
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from galen.ir import Model, Samples
@@ -18,6 +19,8 @@ SAMPLES = 256
 _MEMORY = 2**29
 """Bytes that the original's outputs may take; samples are fewer where a network is large."""
 _CHUNK = 32
+_ROWS = 2**14
+"""Output positions that a layer is fitted to, when it has more: several times its unknowns, and neighbours are alike."""
 _RIDGE = 1e-3
 """Relative to the mean square of the inputs: directions that the samples hardly show keep the weights they have."""
 
@@ -104,8 +107,11 @@ def _normal_equations(layer: Layer, x: "Tensor", weight: "Tensor", residual: "Te
     import torch  # noqa: PLC0415
 
     gram, moment = torch.zeros(()), torch.zeros(())
+    every = _thinning(residual)
+    if residual.dim() == 4:
+        residual = residual[:, :, ::every, ::every]
     for some_x, some in zip(torch.split(x, _CHUNK), torch.split(residual, _CHUNK), strict=True):
-        rows = _rows(layer, some_x, weight)
+        rows = _rows(layer, some_x, weight, every)
         flat = some.movedim(1, -1).flatten(0, -2)
         outputs = flat.reshape(len(flat), len(rows), -1).movedim(1, 0)
         design = torch.cat([rows, rows.new_ones(*rows.shape[:2], 1)], dim=2)
@@ -114,11 +120,17 @@ def _normal_equations(layer: Layer, x: "Tensor", weight: "Tensor", residual: "Te
     return gram, moment
 
 
-def _rows(layer: Layer, x: "Tensor", weight: "Tensor") -> "Tensor":
+def _thinning(residual: "Tensor") -> int:
+    """Return how many rows, and columns, of a layer's output there are for each that it is fitted to."""
+    positions = residual.numel() // residual.shape[1]
+    return max(math.isqrt(positions // _ROWS), 1) if residual.dim() == 4 else 1
+
+
+def _rows(layer: Layer, x: "Tensor", weight: "Tensor", every: int) -> "Tensor":
     """Return what every output is a product with, `[groups, outputs, inputs per group x kernel]`."""
     from galen.ir.fx.operators.window import conv_rows  # noqa: PLC0415
 
-    return x[None] if layer.node.op_type == "Gemm" else conv_rows(x, weight, **_operator(layer)[1])
+    return x[None] if layer.node.op_type == "Gemm" else conv_rows(x, weight, every=every, **_operator(layer)[1])
 
 
 def _operator(layer: Layer) -> tuple[Any, dict[str, Any]]:

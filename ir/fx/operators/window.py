@@ -40,17 +40,21 @@ def conv_rows(
     x: Tensor,
     weight: Tensor,
     *,
+    every: int = 1,
     auto_pad: str = "NOTSET",
     dilations: Ints | None = None,
     group: int = 1,
     pads: Ints | None = None,
     strides: Ints | None = None,
 ) -> Tensor:
-    """Return what a 2-d convolution multiplies its weights with: `[group, n * height * width, inputs * kernel]`."""
+    """Return what a 2-d convolution multiplies its weights with: `[group, n * height * width, inputs * kernel]`.
+
+    Height and width are those of the output, of which only `every` so-manieth row and column is taken.
+    """
     kernel = weight.shape[2:]
     stride, dilation = _each(strides, kernel), _each(dilations, kernel)
     x = pad_spatial(x, window_pads(x, kernel, stride, dilation, pads=pads, auto_pad=auto_pad))
-    columns = functional.unfold(x, tuple(kernel), tuple(dilation), 0, tuple(stride))
+    columns = functional.unfold(x, tuple(kernel), tuple(dilation), 0, tuple(every * s for s in stride))
     grouped = columns.reshape(len(x), group, -1, columns.shape[2])
     return grouped.permute(1, 0, 3, 2).flatten(1, 2)
 
