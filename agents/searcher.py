@@ -14,12 +14,17 @@ class Outcome:
         accuracy: share of 1 on the search data.
         latency_ms: of one inference on the target.
         bytes: weights at their assigned widths.
+        samples: how many `accuracy` is a share of; 0: unknown.
+        raced: whether scoring stopped after `samples`, because the outcome could no longer become the best one.
+            `accuracy` is then the share of those: an estimate of fewer samples, certain only to be below the best.
         error: why there is no result; the other numbers are then meaningless.
     """
 
     accuracy: float = 0.0
     latency_ms: float = float("inf")
     bytes: int = 0
+    samples: int = 0
+    raced: bool = False
     error: str | None = None
 
 

@@ -28,7 +28,7 @@ class StudySearcher:
     problem: Problem
     _aim: Aim = field(init=False, repr=False)
     _history: list[dict[str, Any]] = field(init=False, default_factory=list)
-    _attributes: dict[str, Any] = field(init=False, default_factory=dict)
+    _asked: list[dict[str, Any]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self._aim = Aim(self.problem, Walk.of(self.problem.space, (SPARSITY, ACTIVATION, WEIGHT)))
@@ -46,35 +46,43 @@ class StudySearcher:
         import optuna  # noqa: PLC0415
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        seed = int(np.random.default_rng([self.problem.seed, len(self._history)]).integers(2**31))
+        number = len(self._history) + len(self._asked)
+        seed = int(np.random.default_rng([self.problem.seed, number]).integers(2**31))
         directions = ["minimize"] * len(self.values(self.problem.goal.reference))
         study = optuna.create_study(directions=directions, sampler=self.sampler(seed))
         distributions = self._distributions()
-        study.add_trials([optuna.trial.create_trial(**entry, distributions=distributions) for entry in self._history])
+        running = [{**entry, "state": optuna.trial.TrialState.RUNNING} for entry in self._asked]
+        trials = (*self._history, *running)
+        study.add_trials([optuna.trial.create_trial(**entry, distributions=distributions) for entry in trials])
         trial = study.ask(distributions)
-        self._attributes = study.trials[-1].system_attrs
-        return self._aim.policy(self._plan(trial.params))
+        policy = self._aim.policy(self._plan(trial.params))
+        self._asked.append({"params": self._parameters(policy), "system_attrs": study.trials[-1].system_attrs})
+        return policy
 
     def tell(self, policy: Policy, outcome: Outcome) -> None:
         """Add the trial that `policy` is."""
         self._aim.saw(outcome)
+        params = self._parameters(policy)
+        asked = next((trial for trial in self._asked if trial["params"] == params), None)
+        if asked is not None:
+            self._asked.remove(asked)
         excess = 1.0 if outcome.error is not None else self.problem.goal.violation(outcome)
         self._history.append(
             {
-                "params": self._parameters(policy),
+                "params": params,
                 "values": self.values(outcome),
-                "system_attrs": {**self._attributes, "constraints": [excess]},
+                "system_attrs": {**(asked["system_attrs"] if asked else {}), "constraints": [excess]},
             }
         )
 
     def state(self) -> dict[str, Any]:
-        """Return the history."""
-        return {"history": list(self._history), "attributes": self._attributes, "aim": self._aim.state()}
+        """Return the history, and what is still being evaluated."""
+        return {"history": list(self._history), "asked": list(self._asked), "aim": self._aim.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         self._history = list(state["history"])
-        self._attributes = state["attributes"]
+        self._asked = list(state["asked"])
         self._aim.load(state["aim"])
 
     def _distributions(self) -> dict[str, Any]:

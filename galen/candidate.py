@@ -16,6 +16,7 @@ from galen.evaluate import Evaluation
 from galen.ir import Model, UsageError
 from galen.ir.clone import clone
 from galen.ir.coupling import Coupling, Cut, apply_cut, couple
+from galen.options import SearchOptions
 from galen.passes import origin
 from galen.passes.allocation import policy_counts
 from galen.passes.criteria.evidence import Evidence, Vector
@@ -78,6 +79,11 @@ class Compressor:
     recovery: Recovery
     criterion: str
     seed: int
+
+    @classmethod
+    def of(cls, subject: Subject, options: SearchOptions) -> "Compressor":
+        """Return the compressor that `options` ask for."""
+        return cls(subject, Recovery.parse(options.recover), options.criterion, options.seed)
 
     def __call__(self, policy: Policy, watch: Stopwatch) -> Model:
         """Return a new model under `policy`; deterministic."""
@@ -155,6 +161,17 @@ class CandidateEvaluator:
     accuracy: Accuracy
     races: bool
 
+    @classmethod
+    def load(cls, options: SearchOptions) -> "CandidateEvaluator":
+        """Return the evaluator of a search, everything read anew.
+
+        Raises:
+            GalenError: model, data or target are at fault.
+        """
+        subject = Subject.load(options)
+        compress = Compressor.of(subject, options)
+        return cls(subject, compress, subject.accuracy(subject.data.take(options.subset)), races(options))
+
     def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
         """Build, time and score a candidate; see `Evaluator`."""
         watch = Stopwatch()
@@ -165,4 +182,10 @@ class CandidateEvaluator:
             size = self.subject.bytes(model)
         with watch("accuracy"):
             score = self.accuracy(model, bar.accuracy if bar is not None and self.races else None)
-        return Evaluation(Outcome(score.accuracy, latency.median, size), model, latency, watch.seconds)
+        outcome = Outcome(score.accuracy, latency.median, size, score.samples, raced=not score.complete)
+        return Evaluation(outcome, model, latency, watch.seconds)
+
+
+def races(options: SearchOptions) -> bool:
+    """Return whether candidates may be stopped early: accuracy decides the winner and bounds nothing."""
+    return options.objective.min_accuracy is None

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 from galen.agents.catalogue import check
-from galen.candidate import CandidateEvaluator, Recovery
+from galen.candidate import CandidateEvaluator, Recovery, races
 from galen.episodes import Loop
 from galen.finish import Finisher
 from galen.ir import GalenError
@@ -20,6 +20,8 @@ from galen.result import SearchResult
 from galen.retell import run_of
 from galen.setup import Setup, set_up
 from galen.watcher import SearchWatcher, Silent
+from galen.workers.hiring import hired
+from galen.workers.pool import Pool
 
 
 def search(options: SearchOptions, watcher: SearchWatcher | None = None) -> SearchResult:
@@ -66,27 +68,30 @@ class _Search:
         record_setup(journal, options, setup)
         known = journal.episodes()
         self.watcher.ready(options, setup.problem.goal, len(known))
-        begun = known[-1].elapsed if known else 0.0
-        loop = Loop(
-            goal=setup.problem.goal,
-            searcher=setup.searcher(options),
-            evaluator=self._evaluator(setup),
-            predictor=setup.predictor,
-            journal=journal,
-            begun=begun,
-            started=self.started,
-            improved=lambda episode, model: save_best(options.output, model, episode.policy, setup.subject),
-            done=self.watcher.episode,
-        )
         self.watcher.phase("episodes")
-        finished = loop.run(options.limit, options.time_budget)
+        with hired(options, self._evaluator(setup), journal.fact("workers")) as pool:
+            journal.record("workers", pool.size)
+            loop = self._loop(setup, pool, known[-1].elapsed if known else 0.0)
+            finished = loop.run(options.limit, options.time_budget)
         if not finished and all(episode.outcome.error is not None for episode in journal.episodes()):
             raise KeyboardInterrupt
         return self._finish(setup, loop, finished)
 
+    def _loop(self, setup: Setup, pool: Pool, begun: float) -> Loop:
+        return Loop(
+            goal=setup.problem.goal,
+            searcher=setup.searcher(self.options),
+            pool=pool,
+            predictor=setup.predictor,
+            journal=self.journal,
+            begun=begun,
+            started=self.started,
+            improved=lambda episode, model: save_best(self.options.output, model, episode.policy, setup.subject),
+            done=self.watcher.episode,
+        )
+
     def _evaluator(self, setup: Setup) -> CandidateEvaluator:
-        races = setup.problem.goal.min_accuracy is None
-        return CandidateEvaluator(setup.subject, setup.compress, setup.accuracy, races)
+        return CandidateEvaluator(setup.subject, setup.compress, setup.accuracy, races(self.options))
 
     def _finish(self, setup: Setup, loop: Loop, finished: bool) -> SearchResult:
         options = self.options if finished else replace(self.options, finetune_epochs=0)

@@ -1,22 +1,50 @@
 """The loop of a search: ask, evaluate, tell, write down; until episodes, time or the user's patience run out."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from galen.agents import rewards
 from galen.agents.goal import Goal
 from galen.agents.searcher import Outcome, Searcher
-from galen.evaluate import Evaluation, Evaluator
-from galen.ir import GalenError, Model
+from galen.ir import Model
 from galen.journal import Episode, Journal
 from galen.passes.policy import Policy
 from galen.predictor import LatencyPredictor
+from galen.workers.pool import Awaited, Pool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A policy that was asked for and whose outcome was not told yet.
+
+    Attributes:
+        bar: the best outcome that met the goal when it was asked for.
+        seconds: that asking took.
+    """
+
+    policy: Policy
+    bar: Outcome | None
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the journal keeps."""
+        return {"policy": self.policy.to_json(), "bar": None if self.bar is None else asdict(self.bar)}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "Asked":
+        """Return what `to_json` was called on."""
+        return cls(Policy.from_json(told["policy"]), None if told["bar"] is None else Outcome(**told["bar"]))
 
 
 @dataclass
 class Loop:
     """One search between its set-up and its end.
+
+    As many policies are asked for as the pool evaluates at once; then the oldest one's outcome is awaited and told, and
+    another one is asked for. What is asked and told when thus depends on the size of the pool, and not on who is fast.
 
     Attributes:
         begun: seconds that had passed in the search, earlier runs included, when `clock` read `started`.
@@ -26,7 +54,7 @@ class Loop:
 
     goal: Goal
     searcher: Searcher
-    evaluator: Evaluator
+    pool: Pool
     predictor: LatencyPredictor
     journal: Journal
     begun: float
@@ -34,18 +62,19 @@ class Loop:
     improved: Callable[[Episode, Model], None]
     done: Callable[[Episode, Episode], None]
     clock: Callable[[], float] = time.monotonic
+    _asked: deque[Asked] = field(init=False, default_factory=deque)
+    _awaited: deque[Awaited] = field(init=False, default_factory=deque)
 
     def run(self, episodes: int, time_budget: float | None) -> bool:
         """Run up to `episodes` in all, and not past `time_budget` seconds; return False when the user interrupted."""
         known = list(self.journal.episodes())
-        if state := self.journal.state():
-            self.searcher.load(state["searcher"])
-            self.predictor.load(state["predictor"])
+        self._restore()
         best = best_of(self.goal, known)
         try:
             for number in range(len(known), episodes):
                 if time_budget is not None and self.elapsed >= time_budget:
                     return True
+                self._ask(best, episodes - number)
                 best = self._episode(number, best)
         except KeyboardInterrupt:
             return False
@@ -56,13 +85,28 @@ class Loop:
         """Seconds since the search began."""
         return self.begun + self.clock() - self.started
 
+    def _restore(self) -> None:
+        if state := self.journal.state():
+            self.searcher.load(state["searcher"])
+            self.predictor.load(state["predictor"])
+            self._asked.extend(map(Asked.from_json, state["asked"]))
+
+    def _ask(self, best: Episode | None, left: int) -> None:
+        """Ask for as many policies as the pool takes, and begin to evaluate those of the `left` episodes to come.
+
+        Asking goes on where evaluating ends, so that a search with more episodes begins with the same ones.
+        """
+        bar = best.outcome if best is not None and best.met else None
+        while len(self._asked) < self.pool.size:
+            begun = self.clock()
+            self._asked.append(Asked(self.searcher.ask(), bar, self.clock() - begun))
+        for asked in list(self._asked)[len(self._awaited) : left]:
+            self._awaited.append(self.pool.submit(asked.policy, asked.bar))
+
     def _episode(self, number: int, best: Episode | None) -> Episode:
-        """Run one episode and return the best one so far."""
-        asked = self.clock()
-        policy = self.searcher.ask()
-        asking = self.clock() - asked
-        evaluation = self._evaluate(policy, best.outcome if best is not None and best.met else None)
-        outcome = evaluation.outcome
+        """End the oldest evaluation and return the best episode so far."""
+        asked, evaluation = self._asked.popleft(), self._awaited.popleft()()
+        policy, outcome = asked.policy, evaluation.outcome
         told = self.clock()
         self.searcher.tell(policy, outcome)
         if evaluation.latency is not None:
@@ -74,10 +118,10 @@ class Loop:
             met=self.goal.met(outcome),
             reward=None if outcome.error is not None else rewards.goal_reward(outcome, self.goal),
             elapsed=self.elapsed,
-            seconds={**evaluation.seconds, "agent": asking + self.clock() - told},
+            seconds={**evaluation.seconds, "agent": asked.seconds + self.clock() - told},
             layers=evaluation.latency.layers if evaluation.latency is not None else (),
         )
-        self.journal.append(episode, {"searcher": self.searcher.state(), "predictor": self.predictor.state()})
+        self.journal.append(episode, self._state())
         if best is None or self.goal.rank(episode.outcome) < self.goal.rank(best.outcome):
             best = episode
             if evaluation.model is not None:
@@ -85,13 +129,12 @@ class Loop:
         self.done(episode, best)
         return best
 
-    def _evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
-        try:
-            return self.evaluator.evaluate(policy, bar)
-        except GalenError as error:
-            return Evaluation(Outcome(error=str(error)))
-        except MemoryError:
-            return Evaluation(Outcome(error="out of memory"))
+    def _state(self) -> dict[str, Any]:
+        return {
+            "searcher": self.searcher.state(),
+            "predictor": self.predictor.state(),
+            "asked": [asked.to_json() for asked in self._asked],
+        }
 
 
 def best_of(goal: Goal, episodes: list[Episode]) -> Episode | None:

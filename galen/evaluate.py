@@ -1,12 +1,12 @@
 """What the driver needs of whoever turns a policy into numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from galen.agents.searcher import Outcome
 from galen.backends.latency import Latency
-from galen.ir import Model
+from galen.ir import GalenError, Model
 from galen.passes.policy import Policy
 
 
@@ -33,3 +33,13 @@ class Evaluator(Protocol):
             GalenError: the candidate has no result; the search records why and goes on.
         """
         ...
+
+
+def attempt(evaluate: Callable[[], Evaluation]) -> Evaluation:
+    """Return the evaluation; where the candidate has no result, one that says why."""
+    try:
+        return evaluate()
+    except GalenError as error:
+        return Evaluation(Outcome(error=str(error)))
+    except MemoryError:
+        return Evaluation(Outcome(error="out of memory"))

@@ -99,8 +99,9 @@ class Finisher:
 
     def _finalist(self, episode: Episode, model: Model) -> Finalist:
         subject = self.setup.subject
-        accuracy = subject.accuracy(subject.data)(model).accuracy
-        return Finalist(episode, model, Outcome(accuracy, subject.latency(model).median, subject.bytes(model)))
+        score = subject.accuracy(subject.data)(model)
+        outcome = Outcome(score.accuracy, subject.latency(model).median, subject.bytes(model), score.samples)
+        return Finalist(episode, model, outcome)
 
     def _rank(self, finalist: Finalist) -> tuple[float, ...]:
         return self.goal.rank(finalist.outcome)

@@ -17,11 +17,12 @@ from galen.codec import pack, unpack
 from galen.ir import GalenError
 from galen.passes.policy import Policy
 
-VERSION = 1
+VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS episodes (
-    number INTEGER PRIMARY KEY, policy TEXT NOT NULL, accuracy REAL, latency_ms REAL, bytes INTEGER, error TEXT,
+    number INTEGER PRIMARY KEY, policy TEXT NOT NULL,
+    accuracy REAL, latency_ms REAL, bytes INTEGER, samples INTEGER, raced INTEGER, error TEXT,
     met INTEGER NOT NULL, reward REAL, elapsed REAL NOT NULL, seconds TEXT NOT NULL, layers TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 0), data BLOB NOT NULL);
@@ -99,9 +100,11 @@ class Journal:
     def append(self, episode: Episode, state: dict[str, Any]) -> None:
         """Write an episode and the state after it, both or neither."""
         outcome = episode.outcome
-        figures = (outcome.accuracy, outcome.latency_ms, outcome.bytes) if outcome.error is None else (None,) * 3
+        figures = (outcome.accuracy, outcome.latency_ms, outcome.bytes, outcome.samples, outcome.raced)
         row = (
-            *(episode.number, json.dumps(episode.policy.to_json()), *figures, outcome.error),
+            *(episode.number, json.dumps(episode.policy.to_json())),
+            *(figures if outcome.error is None else (None,) * len(figures)),
+            outcome.error,
             *(episode.met, episode.reward, episode.elapsed, json.dumps(dict(episode.seconds))),
             json.dumps([asdict(layer) for layer in episode.layers]),
         )
@@ -117,18 +120,21 @@ class Journal:
     def episodes(self) -> tuple[Episode, ...]:
         """Return all episodes in order."""
         rows = self._connection.execute(
-            "SELECT number, policy, accuracy, latency_ms, bytes, error, met, reward, elapsed, seconds, layers"
+            "SELECT number, policy, accuracy, latency_ms, bytes, samples, raced, error,"
+            " met, reward, elapsed, seconds, layers"
             " FROM episodes ORDER BY number"
         )
         return tuple(map(_episode, rows))
 
 
 def _episode(row: tuple[Any, ...]) -> Episode:
-    number, policy, accuracy, latency_ms, size, error, met, reward, elapsed, seconds, layers = row
+    number, policy, accuracy, latency_ms, size, samples, raced, error, met, reward, elapsed, seconds, layers = row
     return Episode(
         number=number,
         policy=Policy.parse(policy),
-        outcome=Outcome(accuracy, latency_ms, size) if error is None else Outcome(error=error),
+        outcome=Outcome(error=error)
+        if error is not None
+        else Outcome(accuracy, latency_ms, size, samples, bool(raced)),
         met=bool(met),
         reward=reward,
         elapsed=elapsed,

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from galen.ir import UsageError
+from galen.ir.files import STANDARD_STREAM
 from galen.objective import Objective
 from galen.runners import RunnerOptions
+from galen.workers.choice import WorkerChoice
 
 DEFAULT_EPISODES = 150
 
@@ -28,6 +30,7 @@ class SearchOptions:
         warm_start: `none`, `knapsack`, or the folder of an earlier search.
         reward: of the learning agents; None: their own.
         faithful: the published constants and network sizes instead of the repaired ones.
+        workers: how many candidates are evaluated at once, and where; see `galen.workers.choice`.
 
     Raises:
         UsageError: a value is out of range.
@@ -53,6 +56,7 @@ class SearchOptions:
     warm_start: str = "knapsack"
     reward: str | None = None
     faithful: bool = False
+    workers: str = "1"
     seed: int = 0
     resume: bool = False
 
@@ -65,6 +69,14 @@ class SearchOptions:
             raise UsageError(f"{self.episodes} is less than 1", where="--episodes")
         if self.time_budget is not None and self.time_budget <= 0:
             raise UsageError(f"{self.time_budget:g} s is no time", where="--time-budget")
+        if not WorkerChoice.parse(self.workers).is_inline:
+            self._check_workers()
+
+    def _check_workers(self) -> None:
+        if str(self.model) == STANDARD_STREAM:
+            raise UsageError("workers cannot read standard input", where="--workers", hint="name a file")
+        if self.runner.name == "local" or (self.runner.name is None and self.target == "host"):
+            raise UsageError("workers would disturb what is timed here", where="--workers", hint="--workers 1")
 
     @property
     def limit(self) -> int:

@@ -14,7 +14,7 @@ from galen.agents.searcher import Outcome, Searcher
 from galen.agents.warm_start import WarmStart
 from galen.backends.accuracy import Accuracy
 from galen.backends.latency import Latency
-from galen.candidate import Compressor, Recovery, Stopwatch
+from galen.candidate import Compressor, Stopwatch
 from galen.journal import Journal
 from galen.options import SearchOptions
 from galen.outputs import JOURNAL
@@ -73,16 +73,17 @@ def set_up(options: SearchOptions, phase: Callable[[str], None]) -> Setup:
         GalenError: model, data or target are at fault.
         UsageError: an option is.
     """
-    recovery = Recovery.parse(options.recover)
     phase("load")
     subject = Subject.load(options)
-    compress = Compressor(subject, recovery, options.criterion, options.seed)
+    compress = Compressor.of(subject, options)
     phase("baseline")
     latency = subject.latency(subject.model)
     size = subject.bytes(subject.model)
-    baseline = Outcome(subject.accuracy(subject.data)(subject.model).accuracy, latency.median, size)
+    score = subject.accuracy(subject.data)(subject.model)
+    baseline = Outcome(score.accuracy, latency.median, size, score.samples)
     accuracy = subject.accuracy(subject.data.take(options.subset))
-    reference = replace(baseline, accuracy=accuracy(subject.model).accuracy)
+    score = accuracy(subject.model)
+    reference = replace(baseline, accuracy=score.accuracy, samples=score.samples)
     space, predictor = _timed_space(compress, latency)
     space = replace(space, criterion=options.criterion, seed=options.seed)
     phase("sensitivity")

@@ -49,6 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--warm-start", default="knapsack", metavar="W", help="none, knapsack (default) or the folder of a search")
     add("--reward", metavar="R", help="reward of a learning agent, r3 to r7; default: its own")
     add("--faithful", action="store_true", help="the published constants and network sizes")
+    add("--workers", default="1", metavar="N",
+        help="processes that evaluate candidates (default 1: this one); N@ray://HOST:PORT: on Ray")  # fmt: skip
     add("--resume", action="store_true", help="go on with the search in OUTDIR")
     options.add_seed(parser)
     options.add_json(parser)
@@ -75,6 +77,7 @@ def _options(arguments: argparse.Namespace) -> "SearchOptions":
     same = (
         *("data", "output", "train_data", "test_data", "metric", "agent", "episodes", "time_budget", "target"),
         *("recover", "finetune_epochs", "criterion", "subset", "warm_start", "reward", "faithful"),
+        "workers",
         *("seed", "resume"),
     )
     return SearchOptions(

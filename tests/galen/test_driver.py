@@ -4,17 +4,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from searches import command, digits, rows
 
 from galen.driver import search
 from galen.ir import GalenError
-from galen.journal import Journal
-from galen.objective import Objective
 from galen.options import SearchOptions
 from galen.passes.policy import Policy
 from galen.result import SearchResult
@@ -23,28 +21,12 @@ from galen.result import SearchResult
 @pytest.fixture(scope="module")
 def options(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchOptions:
     """A short search on handwritten digits."""
-    folder = tmp_path_factory.mktemp("digits")
-    subprocess.run([sys.executable, str(repository / "examples/digits/data.py"), str(folder)], check=True)
-    return SearchOptions(
-        model=repository / "examples/digits/digits.onnx",
-        data=str(folder / "search.npz"),
-        train_data=str(folder / "train.npz"),
-        test_data=str(folder / "test.npz"),
-        output=folder / "out",
-        objective=Objective("60%"),
-        episodes=4,
-        seed=1,
-    )
+    return digits(repository, tmp_path_factory.mktemp("digits"))
 
 
 @pytest.fixture(scope="module")
 def found(options: SearchOptions) -> SearchResult:
     return search(options)
-
-
-def rows(folder: Path) -> list[tuple]:
-    with Journal.open(folder / "journal.db") as journal:
-        return [(e.number, str(e.policy), e.outcome, e.met, e.reward, e.layers) for e in journal.episodes()]
 
 
 def test_the_folder_holds_all_six_files_and_the_result_its_figures(options: SearchOptions, found: SearchResult) -> None:
@@ -93,13 +75,9 @@ def test_an_existing_folder_is_refused_and_so_is_resuming_with_other_options(
 
 
 def test_an_interrupt_keeps_the_best_so_far_and_exits_with_130(options: SearchOptions, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = [
-        *(sys.executable, "-c", "import sys; from galen.cli import main; sys.exit(main())", "search"),
-        *(str(options.model), "--data", options.data, "--train-data", options.train_data, "-o", str(out)),
-        *("--max-latency", "60%", "--episodes", "100000"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    endless = replace(options, output=tmp_path / "out", episodes=100_000)
+    out = endless.output
+    process = subprocess.Popen(command(endless), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while not (out / "policy.json").exists() and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ from galen.agents.problem import Problem
 from galen.agents.searcher import Outcome
 from galen.backends.latency import Latency, LayerLatency
 from galen.episodes import Loop
-from galen.evaluate import Evaluation
+from galen.evaluate import Evaluation, attempt
 from galen.ir import GalenError
 from galen.journal import Journal
 from galen.passes.policy import FP32, INT8, Policy
 from galen.passes.space import GroupRange, LayerRange, Space
 from galen.predictor import LatencyPredictor
+from galen.workers.pool import Awaited, Inline, Pool
 
 SPACE = Space(
     groups=tuple(GroupRange(f"conv{i}", 16, (4, 8, 12, 16)) for i in range(3)),
@@ -47,7 +49,22 @@ class Toy:
         return Evaluation(Outcome(0.9 - 0.05 * (3 - total) - 0.001 * int8, total, 100), latency=latency)
 
 
-def loop(journal: Journal, agent: str, evaluator: Toy | None = None) -> Loop:
+class Hurrying:
+    """A pool whose workers take as long as chance decides."""
+
+    def __init__(self, size: int, seconds: float = 0.0) -> None:
+        self.size, self._seconds = size, seconds
+        self._threads, self._random = ThreadPoolExecutor(size), np.random.default_rng()
+
+    def submit(self, policy: Policy, bar: Outcome | None) -> Awaited:
+        return self._threads.submit(self._slowly, policy, bar).result
+
+    def _slowly(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+        time.sleep(self._seconds + 0.003 * self._random.random())
+        return attempt(lambda: Toy().evaluate(policy, bar))
+
+
+def loop(journal: Journal, agent: str, pool: Pool | None = None) -> Loop:
     predictor = LatencyPredictor(SPACE)
     whole = SPACE.legal(Policy())
     reference = Toy().evaluate(whole, None)
@@ -57,7 +74,7 @@ def loop(journal: Journal, agent: str, evaluator: Toy | None = None) -> Loop:
     return Loop(
         goal,
         searcher,
-        evaluator or Toy(),
+        pool or Inline(Toy()),
         predictor,
         journal,
         begun=0.0,
@@ -72,16 +89,32 @@ def results(journal: Journal) -> list[tuple]:
     return [(e.number, str(e.policy), e.outcome, e.met, e.reward, e.layers) for e in journal.episodes()]
 
 
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("agent", [name for name in NAMES if name != "gaussian"])
-def test_a_resumed_search_has_the_journal_of_an_unbroken_one(agent: str, tmp_path: Path) -> None:
+def test_a_resumed_search_has_the_journal_of_an_unbroken_one(agent: str, workers: int, tmp_path: Path) -> None:
     with Journal.open(tmp_path / "whole.db", create=True) as whole:
-        loop(whole, agent).run(26, None)
+        loop(whole, agent, Hurrying(workers)).run(26, None)
         expected = results(whole)
     for stop in (5, 17, 26):
         with Journal.open(tmp_path / "broken.db", create=True) as journal:
-            loop(journal, agent).run(stop, None)
+            loop(journal, agent, Hurrying(workers)).run(stop, None)
     with Journal.open(tmp_path / "broken.db") as journal:
         assert results(journal) == expected
+
+
+def test_one_worker_is_this_process(tmp_path: Path) -> None:
+    for name, pool in (("inline", Inline(Toy())), ("one", Hurrying(1))):
+        with Journal.open(tmp_path / name, create=True) as journal:
+            loop(journal, "joint", pool).run(20, None)
+    with Journal.open(tmp_path / "inline") as one, Journal.open(tmp_path / "one") as other:
+        assert results(one) == results(other)
+
+
+@pytest.mark.parametrize("agent", ["random", "bayesian", "evolutionary", "uniform"])
+def test_what_is_asked_for_at_once_differs(agent: str, tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal.db", create=True) as journal:
+        loop(journal, agent, Hurrying(4)).run(4, None)
+        assert len({str(episode.policy) for episode in journal.episodes()}) > 1
 
 
 def test_a_candidate_that_cannot_be_built_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
@@ -99,7 +132,7 @@ def test_running_out_of_memory_costs_one_candidate(tmp_path: Path) -> None:
             raise MemoryError
 
     with Journal.open(tmp_path / "journal.db", create=True) as journal:
-        assert loop(journal, "random", Hungry()).run(3, None)
+        assert loop(journal, "random", Inline(Hungry())).run(3, None)
         assert [e.outcome.error for e in journal.episodes()] == ["out of memory"] * 3
 
 
@@ -114,7 +147,7 @@ def test_an_interrupt_ends_the_loop_and_keeps_what_was_done(tmp_path: Path) -> N
             return super().evaluate(policy, bar)
 
     with Journal.open(tmp_path / "journal.db", create=True) as journal:
-        assert not loop(journal, "random", Impatient()).run(10, None)
+        assert not loop(journal, "random", Inline(Impatient())).run(10, None)
         assert len(journal.episodes()) == 3
 
 
@@ -126,22 +159,23 @@ def test_the_time_budget_counts_earlier_runs(tmp_path: Path) -> None:
         assert 0 < len(journal.episodes()) < 10
 
 
-def test_sigkill_at_any_moment_loses_at_most_the_running_episode(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_sigkill_at_any_moment_loses_at_most_the_running_episodes(workers: str, tmp_path: Path) -> None:
     with Journal.open(tmp_path / "whole.db", create=True) as whole:
-        loop(whole, "joint").run(24, None)
+        loop(whole, "joint", Hurrying(int(workers))).run(24, None)
         expected = results(whole)
-    path, random = tmp_path / "killed.db", np.random.default_rng(0)
+    path, draw = tmp_path / "killed.db", np.random.default_rng(0)
     kills = 0
     for _ in range(10):
-        process = subprocess.Popen([sys.executable, __file__, str(path)])
-        time.sleep(1.0 + 1.5 * random.random())
+        process = subprocess.Popen([sys.executable, __file__, str(path), workers])
+        time.sleep(1.0 + 1.5 * draw.random())
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
         process.wait()
     assert kills
     with Journal.open(path, create=True) as journal:
-        loop(journal, "joint").run(24, None)
+        loop(journal, "joint", Hurrying(int(workers))).run(24, None)
         assert results(journal) == expected
 
 
@@ -155,6 +189,4 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     with Journal.open(Path(sys.argv[1]), create=True) as killed:
-        slow = Toy()
-        slow.evaluate = lambda policy, bar: (time.sleep(0.05), Toy.evaluate(slow, policy, bar))[1]  # type: ignore
-        loop(killed, "joint", slow).run(24, None)
+        loop(killed, "joint", Hurrying(int(sys.argv[2]), 0.05)).run(24, None)
