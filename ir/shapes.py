@@ -145,7 +145,7 @@ def weights_as_inputs(model: onnx_ir.Model) -> onnx_ir.Model:
 
 def _large_initializers(graph: onnx_ir.Graph) -> dict[onnx_ir.Value, None]:
     """Return the large initializers of a graph, their types and shapes filled in."""
-    found = {}
+    found: dict[onnx_ir.Value, None] = {}
     for value in graph.initializers.values():
         tensor = value.const_value
         if tensor is not None and tensor.size > _LARGE:

@@ -15,18 +15,20 @@ def components(slots: Iterable[Slot], ties: Sequence[tuple[Ids, Ids]]) -> Ids:
     """Return the number of the component that every id of `slots`, in order, belongs to."""
     slots = list(slots)
     number = {id(slot.ids): index for index, slot in enumerate(slots)}
-    whole, part = [], []
-    for a, b in ties:
-        pair = number.get(id(a)), number.get(id(b))
-        (part if None in pair else whole).append((a, b) if None in pair else pair)
-    merged = _connected(len(slots), np.array(whole, np.int64).reshape(-1, 2).T)
-    sizes = np.array([slot.size for slot in slots], np.int64)
+    whole = [(number[id(a)], number[id(b)]) for a, b in ties if id(a) in number and id(b) in number]
+    part = [(a, b) for a, b in ties if id(a) not in number or id(b) not in number]
+    merged = _connected(len(slots), *np.array(whole, np.int64).reshape(-1, 2).T)
+    place, count = _shared_places(merged, np.array([slot.size for slot in slots], np.int64))
+    left, right = (place[np.concatenate([NONE, *(pair[side] for pair in part)])] for side in (0, 1))
+    return np.asarray(_connected(count, left, right)[place], np.int64)
+
+
+def _shared_places(merged: Ids, sizes: Ids) -> tuple[Ids, int]:
+    """Number the ids of axes anew, so that merged axes share their numbers; return also how many there are."""
     length = np.zeros(int(merged.max(initial=-1)) + 1, np.int64)
     length[merged] = sizes
     shift = (np.cumsum(length) - length)[merged] - (np.cumsum(sizes) - sizes)
-    place = np.arange(sizes.sum()) + np.repeat(shift, sizes)
-    edges = [place[np.concatenate([NONE, *side])] for side in zip(*part, strict=True)] or [NONE, NONE]
-    return _connected(int(length.sum()), edges)[place]
+    return np.arange(sizes.sum()) + np.repeat(shift, sizes), int(length.sum())
 
 
 def any_of(label: Ids, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -36,18 +38,17 @@ def any_of(label: Ids, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return result
 
 
-def _connected(size: int, edges: Sequence[Ids] | NDArray[np.int64]) -> Ids:
-    """Return the component of each of `size` nodes, numbered from 0.
+def _connected(size: int, a: Ids, b: Ids) -> Ids:
+    """Return the component of each of `size` nodes, numbered from 0; edges join `a[i]` and `b[i]`.
 
     Roots are hooked onto smaller ones and paths shortened until no edge joins two trees (Shiloach and Vishkin 1982).
     """
     root = np.arange(size)
-    a, b = edges
-    while (open_ := root[a] != root[b]).any():
-        a, b = a[open_], b[open_]
+    while (apart := root[a] != root[b]).any():
+        a, b = a[apart], b[apart]
         low = np.minimum(root[a], root[b])
         np.minimum.at(root, np.concatenate([root[a], root[b]]), np.concatenate([low, low]))
-        while (above := root[root]).tobytes() != root.tobytes():
+        while not np.array_equal(above := root[root], root):
             root = above
-    numbers = np.cumsum(root == np.arange(size)) - 1
-    return numbers[root]
+    number = np.cumsum(root == np.arange(size)) - 1
+    return np.asarray(number[root], np.int64)
