@@ -61,7 +61,7 @@ class EmulatorRunner:
 
     def latency(self, program: Program) -> Latency:
         """Return the sum of the kernels' modelled times, each with what the caches hold when its turn comes."""
-        held = residency(program, self._capacity)
+        held = residency(program, self.target.cache)
         layers, cycles = zip(*(self._layer(*pair) for pair in zip(program.calls, held, strict=True)), strict=True)
         total = sum(layer.latency_ms for layer in layers)
         instructions = sum(layer.instructions for layer in layers)
@@ -70,10 +70,6 @@ class EmulatorRunner:
     def outputs(self, program: Program, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run every kernel of `program` in turn on real data."""
         return run_on_core(program, inputs)
-
-    @property
-    def _capacity(self) -> int:
-        return max(size for level, size in self.target.caches.items() if level in ("l1", "l2", "l3"))
 
     def _layer(self, call: Call, held: Residency) -> tuple[LayerLatency, float]:
         kernel, line = call.kernel, self.target.caches["line"]

@@ -44,6 +44,11 @@ class Target:
         return f"+{feature}" in self.features
 
     @property
+    def cache(self) -> int:
+        """Bytes of the last-level cache; 0 where that is not known."""
+        return max((size for level, size in self.caches.items() if level in ("l1", "l2", "l3")), default=0)
+
+    @property
     def codegen(self) -> str:
         """What code depends on, as text: part of every cache key."""
         return f"{self.triple}/{self.cpu}/{','.join(self.features)}"

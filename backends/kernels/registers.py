@@ -5,7 +5,9 @@ Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby, product
+from math import ceil
 from typing import Any
 
 from galen.backends.kernels.emit import Emitter, Expr, Register, vector_lanes
@@ -15,6 +17,8 @@ VECTOR = 4
 """Channels per vector of packed weights; cores with wider registers read several at once."""
 UNROLLED = 2
 """Vectors of the reduction per iteration of its loop."""
+SINGLE, PAIRED = 1.0, 0.5
+"""Instructions that load a vector of inputs, per row: those of an image lie apart, packed ones beside each other."""
 
 
 @dataclass(frozen=True)
@@ -102,24 +106,35 @@ def reduction(e: Emitter, depth: int, step: Callable[[Expr, int], None]) -> None
         step(first, min(VECTOR, depth - first))
 
 
-def best_tile(channels: int, rows: int, target: Target) -> Tile:
-    """Return the tile that needs the fewest instructions for `rows` rows of `channels` results.
-
-    Counted per step of the reduction: products, loads of inputs (one per row), of weights (two vectors per
-    instruction), and two for the loop. What does not fill a tile is computed in a smaller one.
-    """
+def best_tile(channels: int, rows: int, target: Target, load: float = SINGLE) -> Tile:
+    """Return the tile that needs the fewest instructions for `rows` rows of `channels` results; see `tile_cost`."""
     available = 32 if target.triple.startswith("aarch64") or target.has("avx512f") else 16
-    wide = max(1, vector_lanes(target) // VECTOR)
-    tiles = [Tile(p, v * wide) for v in range(1, 9) for p in range(1, 17) if p * v + p + 2 <= available]
-    return min(tiles, key=lambda tile: tile_cost(channels, rows, tile))
+    available -= load < SINGLE  # where all are taken, LLVM spills what it loads in pairs
+    return _best_tile(channels, rows, available, max(1, vector_lanes(target) // VECTOR), load)
 
 
-def tile_cost(channels: int, rows: int, tile: Tile) -> float:
-    """Return the instructions for `VECTOR` steps of the reduction over all results."""
+@cache
+def _best_tile(channels: int, rows: int, available: int, wide: int, load: float) -> Tile:
+    """Return the same for a number of registers and vectors of `VECTOR` per register."""
+    tiles = [Tile(p, v * wide) for v in range(1, 9) for p in range(1, 17) if _registers(p, v, load) <= available]
+    return min(tiles, key=lambda tile: tile_cost(channels, rows, tile, load))
+
+
+def _registers(rows: int, vectors: int, load: float) -> int:
+    """Return how many registers a tile takes: accumulators, inputs and two weights."""
+    return rows * vectors + round(ceil(rows * load) / load) + 2 + (vectors % 2 if load < SINGLE else 0)
+
+
+def tile_cost(channels: int, rows: int, tile: Tile, load: float = SINGLE) -> float:
+    """Return the instructions for `VECTOR` steps of the reduction over all results.
+
+    Products, loads of inputs (`load` per row), of weights (two vectors per instruction), and two for the loop. What
+    does not fill a tile is computed in a smaller one.
+    """
     vectors = -(-channels // VECTOR)
     total = 0
     for width, columns in ((tile.vectors, vectors // tile.vectors), (vectors % tile.vectors, 1)):
         for pixels, times in ((tile.rows, rows // tile.rows), (rows % tile.rows, 1)):
             if width and pixels:
-                total += columns * times * (4 * width * pixels + pixels + 2 * width + 2)
+                total += columns * times * (4 * width * pixels + ceil(pixels * load) + 2 * width + 2)
     return total

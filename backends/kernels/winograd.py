@@ -15,7 +15,7 @@ from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit
 from galen.backends.kernels.linear import apply_matrix
-from galen.backends.kernels.registers import Block, RegisterTile, Tile, blocks, padded, reduction, runs
+from galen.backends.kernels.registers import VECTOR, Block, RegisterTile, Tile, blocks, padded, reduction, runs
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
 from galen.backends.kernels.toom_cook import strided
 from galen.backends.kernels.window import Window
@@ -155,18 +155,32 @@ class _Band:
 
     def emit(self) -> None:
         """Emit the stages with their scratch memory."""
-        inputs = self.e.workspace((self.points**2, self.tiles, self.conv.source.channels))
-        products = self.e.workspace((self.points**2, self.tiles, self.width))
+        inputs, products = (self._scratch(channels) for channels in (self.conv.source.channels, self.width))
         self._transform_inputs(inputs)
         self._multiply(inputs, products)
         self._transform_outputs(products)
+
+    def _scratch(self, channels: int) -> Any:
+        """Declare memory `[points, channels / group, tiles, group]`.
+
+        On ARM a group is one vector, so that two tiles are one `ldp` and addresses are constants within a register
+        tile; elsewhere it is all channels, which are read as scalars.
+        """
+        group = VECTOR if self.e.arm else channels
+        return self.e.workspace((self.points**2, channels // group, self.tiles, group))
+
+    def _at(self, scratch: Any, point: Expr, tile: Expr, channel: Expr) -> tuple[Expr, ...]:
+        """Return the indices of `channel`, which begins a vector."""
+        if int(scratch.shape[1]) == 1:
+            return point, 0, tile, channel
+        return point, self.e.T.floordiv(channel, VECTOR), tile, 0
 
     def _transform_inputs(self, inputs: Any) -> None:
         e, source, step = self.e, self.conv.source, self.conv.m * self.conv.stride
         matrix = self.conv.matrices[2]
         lanes = _lanes(e, source.channels)
         top, left = source.border - self.conv.top, source.border - self.conv.left
-        with e.loop(self.rows) as ty, e.loop(self.columns) as tx, e.loop(source.channels // lanes) as c:
+        with e.loop(self.rows) as ty, e.loop(source.channels // lanes) as c, e.loop(self.columns) as tx:
             y, x = (self.first + ty) * step + top, tx * step + left
             size = range(matrix.shape[1])
             pixels = [
@@ -176,7 +190,8 @@ class _Band:
             for i in range(self.points):
                 row = apply_matrix(e, matrix, [column[i] for column in columns], lanes)
                 for j in range(self.points):
-                    e.store(inputs, row[j], i * self.points + j, ty * self.columns + tx, c * lanes, lanes=lanes)
+                    at = self._at(inputs, i * self.points + j, ty * self.columns + tx, c * lanes)
+                    e.store(inputs, row[j], *at, lanes=lanes)
 
     def _multiply(self, inputs: Any, products: Any) -> None:
         tile = min(self.conv.tile.rows, self.tiles)
@@ -198,7 +213,7 @@ class _Band:
         base = (point * self.width + channel) * ci
 
         def step(c: Expr, depth: int) -> None:
-            rows = [tile.spread(inputs, (point, first + p, c), depth) for p in range(count)]
+            rows = [tile.spread(inputs, self._at(inputs, point, first + p, c), depth) for p in range(count)]
 
             def weight(k: int, offset: int) -> Expr:
                 return e.load(e.args[1], base + c * block.width + (k * block.width + offset), lanes=tile.lanes)
@@ -208,7 +223,8 @@ class _Band:
         tile.set(lambda offset: e.load(e.args[2], point, channel + offset, lanes=tile.lanes))
         reduction(e, ci, step)
         for row, offset, register in tile:
-            e.store(products, register.value, point, first + row, channel + offset, lanes=tile.lanes)
+            at = self._at(products, point, first + row, channel + offset)
+            e.store(products, register.value, *at, lanes=tile.lanes)
 
     def _transform_outputs(self, products: Any) -> None:
         e, sink, m = self.e, self.conv.sink, self.conv.m
@@ -217,9 +233,12 @@ class _Band:
         at = range(self.points)
         with e.loop(self.rows) as ty, e.loop(self.columns) as tx, e.loop(sink.channels // lanes) as c:
             tile = ty * self.columns + tx
-            values = [
-                [e.let(e.load(products, i * self.points + j, tile, c * lanes, lanes=lanes)) for i in at] for j in at
-            ]
+
+            def value(i: int, j: int) -> Expr:
+                place = self._at(products, i * self.points + j, tile, c * lanes)
+                return e.let(e.load(products, *place, lanes=lanes))
+
+            values = [[value(i, j) for i in at] for j in at]
             columns = [apply_matrix(e, matrix, column, lanes) for column in values]
             y, x = e.let((self.first + ty) * m), e.let(tx * m)
             for i in range(m):

@@ -2,8 +2,9 @@
 
 The estimate in cycles is a roofline (Williams et al. 2009): instructions / `ISSUE`, or the bytes of packed weights over
 the memory bandwidth where that takes longer: weights are read once per inference, in order, and do not stay in the
-caches of a small core from one inference to the next. Instructions are counted from the shape of the generated code
-(`registers.tile_cost` and the operation counts of the transforms).
+caches of a small core from one inference to the next.
+Instructions are counted from the shape of the generated code (`registers.tile_cost` and the operation counts of the
+transforms).
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import numpy as np
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.conv import DirectConv
 from galen.backends.kernels.depthwise import DepthwiseConv
-from galen.backends.kernels.registers import VECTOR, best_tile, tile_cost
+from galen.backends.kernels.registers import PAIRED, SINGLE, VECTOR, best_tile, tile_cost
 from galen.backends.kernels.steps import Step
 from galen.backends.kernels.toom_cook import strided
 from galen.backends.kernels.window import Window
@@ -26,6 +27,8 @@ ISSUE = 1.4
 """Instructions per cycle of a NEON-bound loop (Cortex-A72, `notes`: 92 instructions in 64 cycles)."""
 TRANSFORM = {(2, 1): (52, 40), (4, 1): (290, 200), (6, 1): (560, 440), (2, 2): (130, 80), (4, 2): (500, 330)}
 """(m, stride) -> instructions per tile and vector of channels of the input and the output transform; measured."""
+FLOAT = 4
+"""Bytes."""
 MAX_BAND = 48
 """Tiles per band of a Winograd convolution; more would leave the cache between the stages."""
 
@@ -102,29 +105,31 @@ def _winograd(problem: Problem, m: int, target: Target) -> Algorithm:
     window, (h, w) = problem.window, problem.sink
     stride = window.sx
     rows, columns, points = -(-h // m), -(-w // m), len(strided(m, TAPS, stride)[1]) ** 2
+    load = PAIRED if target.triple.startswith("aarch64") else SINGLE
+    weights = points * problem.inputs * problem.outputs
+    before, after = TRANSFORM[m, stride]
+    transforms = (before * problem.inputs + after * problem.outputs) / VECTOR
 
-    def products(band: int) -> float:
-        """Return the instructions of the matrix products per tile for bands of that many rows."""
+    def cost(band: int) -> float:
+        """Return the cycles of one image in bands of that many rows; each reads weights that the cache cannot keep."""
         tiles = band * columns
-        return tile_cost(problem.outputs, tiles, best_tile(problem.outputs, tiles, target)) / tiles
+        products = tile_cost(problem.outputs, tiles, best_tile(problem.outputs, tiles, target, load), load)
+        instructions = rows / band * (products * points * problem.inputs / VECTOR + tiles * transforms)
+        passes = rows // band if weights * FLOAT > target.cache else 1
+        return max(instructions / ISSUE, passes * _traffic(weights, target))
 
     bands = [b for b in range(1, rows + 1) if rows % b == 0 and (b == 1 or b * columns <= MAX_BAND)]
-    band = min(bands, key=products)
-    tile = best_tile(problem.outputs, band * columns, target)
-    before, after = TRANSFORM[m, stride]
-    per_tile = products(band) * points * problem.inputs / VECTOR
-    per_tile += (before * problem.inputs + after * problem.outputs) / VECTOR
-    traffic = _traffic(points * problem.inputs * problem.outputs, target)
-    cycles = max(problem.n * rows * columns * per_tile / ISSUE, traffic)
+    band = min(bands, key=cost)
+    tile = best_tile(problem.outputs, band * columns, target, load)
 
     def kernel(source: Image, sink: Image, steps: tuple[Step, ...]) -> WinogradConv:
         return WinogradConv(source, sink, window.top, window.left, steps, m, band, tile, stride)
 
     whole = (rows * m, columns * m)
     border = max(window.border(problem.source, problem.sink), window.border(problem.source, whole))
-    return Algorithm(cycles, border, kernel)
+    return Algorithm(problem.n * cost(band), border, kernel)
 
 
 def _traffic(weights: int, target: Target) -> float:
     """Return the cycles in which that many weights come from memory."""
-    return weights * 4 * target.frequency_hz / target.bandwidth
+    return weights * FLOAT * target.frequency_hz / target.bandwidth
