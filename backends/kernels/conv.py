@@ -6,6 +6,7 @@ which they are read.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -59,9 +60,13 @@ class DirectConv(Kernel):
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Order `[co, ci, kh, kw]` as blocks of output channels, each `[kh, kw, ci, channels of the block]`."""
-        taps = np.zeros((*self.taps, self._width), np.float32)
-        taps[..., : self.sink.c] = weights.transpose(2, 3, 1, 0)
-        return np.concatenate([taps[..., b.first : b.first + b.width].ravel() for b in self._blocks])
+        depth = prod(self.taps)
+        packed = np.zeros(depth * self._width, np.float32)
+        for b in self._blocks:
+            part = weights[b.first : b.first + b.width]
+            block = packed[b.first * depth : (b.first + b.width) * depth].reshape(*self.taps, b.width)
+            block[..., : len(part)] = part.transpose(2, 3, 1, 0)
+        return packed
 
     def pack_bias(self, bias: np.ndarray | None) -> np.ndarray:
         """Extend the bias with zeros to whole vectors."""

@@ -91,11 +91,15 @@ class WinogradConv(Kernel):
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Transform `[co, ci, 3, 3]` and order it `[points]` of blocks of output channels, each `[ci, channels]`."""
-        _, g, _ = self.matrices
-        transformed = np.einsum("ik,ockl,jl->ijco", g, weights.astype(np.float64), g)
-        points = np.zeros((self._points**2, self.source.c, padded(self.sink.c)), np.float32)
-        points[..., : self.sink.c] = transformed.reshape(self._points**2, self.source.c, self.sink.c)
-        return np.concatenate([p[:, b.first : b.first + b.width].ravel() for p in points for b in self._blocks])
+        g, ci = self.matrices[1], self.source.c
+        transform = np.kron(g, g)
+        packed = np.empty((self._points**2, ci * padded(self.sink.c)), np.float32)
+        for b in self._blocks:  # one block at a time stays in the cache
+            taps = np.zeros((TAPS, TAPS, ci, b.width))
+            part = weights[b.first : b.first + b.width]
+            taps[..., : len(part)] = part.transpose(2, 3, 1, 0)
+            packed[:, b.first * ci : (b.first + b.width) * ci] = transform @ taps.reshape(TAPS**2, -1)
+        return packed.ravel()
 
     def pack_bias(self, bias: np.ndarray | None) -> np.ndarray:
         """Return what the products `[points, co]` begin with.
