@@ -1,9 +1,12 @@
 """No search: multiple-choice knapsack of sensitivity against predicted latency.
 
-Every group and every layer is a class of which one choice is taken; a choice costs milliseconds and KL divergence
-(the allocator of ADMM-based compression, Ye et al., with measured latency in place of model size).
+Every group and every layer is a class of which one choice is taken; a choice costs milliseconds and a loss (the
+allocator of ADMM-based compression, Ye et al., with measured latency in place of model size). KL divergences do not add
+up: a network that answers at random is at its worst however many layers are at fault. What adds up, if changes do their
+harm independently, is -log of the share of the answer that each leaves standing; that is the loss.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -13,10 +16,16 @@ import numpy as np
 from galen.agents.budget import Aim
 from galen.agents.problem import Problem
 from galen.agents.searcher import Outcome
-from galen.agents.sensitivity import RATIOS, REFERENCE_BITS
+from galen.agents.sensitivity import RATIOS, REFERENCE_BITS, Sensitivity
 from galen.agents.walk import ACTIVATION, SPARSITY, WEIGHT, Walk
-from galen.passes.policy import FP32, INT8, Bits, Keep, Policy
+from galen.passes.policy import INT8, Bits, Keep, Policy
 from galen.passes.space import GroupRange
+
+_BEYOND = 1.02
+"""How far a network that answers at random is from the original, relative to the worst of all single changes."""
+
+_ROUNDS = 4
+_BISECTIONS = 20
 
 GRID = 2000
 """Steps that the budget is divided into for dynamic programming."""
@@ -92,76 +101,113 @@ class Knapsack:
 
 
 def allocate(problem: Problem, budget_ms: float) -> Policy:
-    """Return the policy with the least summed sensitivity whose predicted latency is within `budget_ms`.
+    """Return the policy with the least summed loss whose predicted latency is within `budget_ms`.
 
-    Savings of neighbouring cuts multiply instead of adding up, so the budget of the additive problem is bisected until
-    the prediction of the whole policy meets the one that was asked for. When nothing meets it, the fastest.
+    Savings of neighbouring cuts multiply instead of adding up. So the additive problem is solved several times, each
+    time with the savings that a change makes from the policy found before, and its budget is bisected until the
+    prediction of the whole policy meets the one that was asked for. When nothing meets it, the fastest.
     """
-    policies = _options(problem)
-    whole = problem.predict(problem.space.legal(Policy()))
-    classes = [[Choice(problem.predict(policy) - whole, loss) for policy, loss in options] for options in policies]
-    fastest = [min(range(len(c)), key=lambda j, c=c: c[j].cost) for c in classes]  # type: ignore[misc]
-    low, high = sum(c[j].cost for c, j in zip(classes, fastest, strict=True)), 0.0
-    best = _merge(problem, policies, fastest)
-    for _ in range(20):
+    options = _options(problem)
+    chosen = [0] * len(options)
+    for _ in range(_ROUNDS):
+        before, chosen = chosen, _allocate_from(problem, options, chosen, budget_ms)
+        if chosen == before:
+            break
+    return _merge(problem, options, chosen)
+
+
+def _allocate_from(
+    problem: Problem, options: list[list[tuple[Policy, float]]], start: list[int], budget_ms: float
+) -> list[int]:
+    """Return the choices for a budget, with savings as they are around the choices `start`."""
+
+    def predicted(chosen: list[int]) -> float:
+        return problem.predict(_merge(problem, options, chosen))
+
+    classes = [
+        [Choice(predicted([*start[:i], j, *start[i + 1 :]]), loss) for j, (_, loss) in enumerate(choices)]
+        for i, choices in enumerate(options)
+    ]
+    best = [min(range(len(choices)), key=lambda j, of=choices: of[j].cost) for choices in classes]  # type: ignore[misc]
+    low = sum(choices[j].cost for choices, j in zip(classes, best, strict=True))
+    high = sum(max(choice.cost for choice in choices) for choices in classes)
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         chosen = solve(classes, middle)
-        policy = best if chosen is None else _merge(problem, policies, chosen)
-        if chosen is not None and problem.predict(policy) <= budget_ms:
-            best, low = policy, middle
+        if chosen is not None and predicted(chosen) <= budget_ms:
+            best, low = chosen, middle
         else:
             high = middle
     return best
 
 
 def _options(problem: Problem) -> list[list[tuple[Policy, float]]]:
-    """Return classes of policies, each with its KL divergence: one class per layer, one per further group.
+    """Return classes of policies, each with its loss: a class per layer, one per further group; whole comes first.
 
     What a layer's first group keeps and how wide the layer is are one choice, because their savings multiply.
     """
-    walk = Walk.of(problem.space, (SPARSITY, ACTIVATION, WEIGHT))
+    walk, losses = Walk.of(problem.space, (SPARSITY, ACTIVATION, WEIGHT)), Losses(problem.sensitivity)
     found = []
     for step in walk.steps:
-        cuts = [_cuts(problem, group) for group in step.groups] or [[(Policy(), 0.0)]]
-        widths = [
-            (Policy(layers={step.layer.name: bits}), _width_loss(problem, step.layer.name, bits))
-            for bits in step.layer.widths
-        ]
-        joint = [
-            (replace(cut, layers=wide.layers), lost + rounded) for cut, lost in cuts[0] for wide, rounded in widths
-        ]
+        cuts = [_cuts(group, losses) for group in step.groups] or [[(Policy(), 0.0)]]
+        name = step.layer.name
+        widths = [(Policy(layers={name: bits}), losses.width(name, bits)) for bits in reversed(step.layer.widths)]
+        joint = [(replace(cut, layers=wide.layers), lost + more) for cut, lost in cuts[0] for wide, more in widths]
         found += [joint, *cuts[1:]]
-    return [[(problem.space.legal(policy), loss) for policy, loss in options] for options in found]
+    return found
 
 
-def _cuts(problem: Problem, group: GroupRange) -> list[tuple[Policy, float]]:
-    curve = problem.sensitivity.sparsity.get(group.name, tuple(RATIOS))
+def _cuts(group: GroupRange, losses: "Losses") -> list[tuple[Policy, float]]:
     return [
-        (Policy(groups={group.name: Keep(count, group.size)}), _at(curve, 1 - count / group.size))
-        for count in group.counts
+        (Policy(groups={group.name: Keep(count, group.size)}), losses.cut(group, count))
+        for count in reversed(group.counts)
     ]
 
 
-def _width_loss(problem: Problem, layer: str, bits: Bits) -> float:
-    sensitivity = problem.sensitivity
-    if bits.weight_bits > 8:
-        return 0.0
-    if bits == INT8:
-        return sensitivity.int8.get(layer, 0.01)
-    sides = ((sensitivity.activation, bits.activation_bits), (sensitivity.weight, bits.weight_bits))
-    return sum(_at(curve.get(layer, tuple(RATIOS)), 1 - width / REFERENCE_BITS) for curve, width in sides)
+class Losses:
+    """Additive losses from the divergences of single changes.
+
+    Args:
+        sensitivity: what it has no value for is taken for a divergence of the ratio.
+    """
+
+    def __init__(self, sensitivity: Sensitivity) -> None:
+        self._sensitivity = sensitivity
+        curves = [*sensitivity.sparsity.values(), *sensitivity.activation.values(), *sensitivity.weight.values()]
+        worst = max((kl for curve in [*curves, tuple(sensitivity.int8.values())] for kl in curve), default=1.0)
+        self._random = _BEYOND * worst + 1e-12
+
+    def cut(self, group: GroupRange, count: int) -> float:
+        """Return the loss of keeping `count` channels."""
+        return self._at(self._sensitivity.sparsity.get(group.name, RATIOS), 1 - count / group.size)
+
+    def width(self, layer: str, bits: Bits) -> float:
+        """Return the loss of computing a layer in these widths; fp16 and fp32 lose nothing."""
+        known = self._sensitivity
+        if min(bits.weight_bits, bits.activation_bits) > REFERENCE_BITS:
+            return 0.0
+        if bits == INT8:
+            return self._additive(known.int8.get(layer, 0.01))
+        sides = ((known.activation, bits.activation_bits), (known.weight, bits.weight_bits))
+        return sum(
+            self._at(curve.get(layer, RATIOS), 1 - width / REFERENCE_BITS)
+            for curve, width in sides
+            if width <= REFERENCE_BITS
+        )
+
+    def _at(self, curve: Sequence[float], ratio: float) -> float:
+        return self._additive(float(np.interp(ratio, RATIOS, np.maximum.accumulate(curve))))
+
+    def _additive(self, divergence: float) -> float:
+        return -math.log(max(1 - divergence / self._random, 1e-9))
 
 
-def _at(curve: Sequence[float], ratio: float) -> float:
-    return float(np.interp(ratio, RATIOS, np.maximum.accumulate(curve)))
-
-
-def _merge(problem: Problem, policies: list[list[tuple[Policy, float]]], chosen: Sequence[int]) -> Policy:
+def _merge(problem: Problem, options: list[list[tuple[Policy, float]]], chosen: Sequence[int]) -> Policy:
     """Return the policy that makes all chosen changes."""
-    whole = problem.space.legal(Policy())
-    groups, layers = dict(whole.groups), dict(whole.layers)
-    for options, index in zip(policies, chosen, strict=True):
-        policy = options[index][0]
-        groups |= {name: kept for name, kept in policy.groups.items() if kept.keep < kept.of}
-        layers |= {name: bits for name, bits in policy.layers.items() if bits != FP32}
-    return replace(whole, groups=groups, layers=layers)
+    groups: dict[str, Keep] = {}
+    layers: dict[str, Bits] = {}
+    for choices, index in zip(options, chosen, strict=True):
+        policy, _ = choices[index]
+        groups |= policy.groups
+        layers |= policy.layers
+    return problem.space.legal(Policy(groups, layers))

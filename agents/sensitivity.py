@@ -5,7 +5,7 @@ pristine network, and KL(p_ref || p_changed) is averaged over samples. Running n
 only a function from policies to log-probabilities.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,18 +66,19 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def measure(space: Space, probe: Probe) -> Sensitivity:
-    """Probe every group and layer of `space`, each distinct legal change once."""
+    """Probe every group and layer of `space`, each distinct change to a legal count or width of one operand once.
+
+    Widths of the two operands are probed apart, with 8 bits for the other, whether or not the target runs that pair.
+    """
     seen: dict[str, float] = {}
-    whole = space.legal(Policy())
-    reference = probe(whole)
+    reference = probe(Policy())
 
     def kl(change: Policy) -> float:
-        policy = space.legal(change)
-        if policy == whole:
+        if all(kept.keep == kept.of for kept in change.groups.values()) and not change.layers:
             return 0.0
-        key = str(policy)
+        key = str(change)
         if key not in seen:
-            seen[key] = divergence(reference, probe(policy))
+            seen[key] = divergence(reference, probe(change))
         return seen[key]
 
     sparsity = {
@@ -88,9 +89,13 @@ def measure(space: Space, probe: Probe) -> Sensitivity:
         if len(group.counts) > 1
     }
     integer = {a.name: kl(_one(a, INT8)) for a in space.layers if INT8 in a.widths}
-    narrow = [layer for layer in space.layers if _narrow(layer)]
-    activation = {a.name: tuple(kl(_one(a, Bits(8, _bits(r)))) for r in RATIOS) for a in narrow}
-    weight = {a.name: tuple(kl(_one(a, Bits(_bits(r), 8))) for r in RATIOS) for a in narrow}
+    activation: dict[str, tuple[float, ...]] = {}
+    weight: dict[str, tuple[float, ...]] = {}
+    for layer in filter(_narrow, space.layers):
+        weights = sorted({pair.weight_bits for pair in layer.widths if pair.weight_bits <= REFERENCE_BITS})
+        activations = sorted({pair.activation_bits for pair in layer.widths if pair.activation_bits <= REFERENCE_BITS})
+        weight[layer.name] = tuple(kl(_one(layer, Bits(_bits(r, weights), 8))) for r in RATIOS)
+        activation[layer.name] = tuple(kl(_one(layer, Bits(8, _bits(r, activations)))) for r in RATIOS)
     return Sensitivity(sparsity, activation, weight, integer)
 
 
@@ -102,5 +107,7 @@ def _narrow(layer: LayerRange) -> bool:
     return any(pair not in (FP32, INT8) and pair.weight_bits <= 8 for pair in layer.widths)
 
 
-def _bits(ratio: float) -> int:
-    return actions.width(0.5 + ratio / 2, REFERENCE_BITS)
+def _bits(ratio: float, known: Sequence[int]) -> int:
+    """Return the width at `ratio`, rounded up to one that the layer knows for this operand."""
+    asked = actions.width(0.5 + ratio / 2, REFERENCE_BITS)
+    return next((bits for bits in known if bits >= asked), REFERENCE_BITS)

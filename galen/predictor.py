@@ -37,6 +37,7 @@ class LatencyPredictor:
     _rest: list[_Whole] = field(default_factory=list)
     _drift: float = 0.0
     _spread: float = 0.0
+    _estimates: dict[tuple[str, float, float], float] = field(default_factory=dict, repr=False)
 
     def observe(self, policy: Policy, latency: Latency) -> None:
         """Take in the time of a candidate whose time had been predicted."""
@@ -47,6 +48,7 @@ class LatencyPredictor:
 
     def learn(self, policy: Policy, latency: Latency) -> None:
         """Take in the time of a network that was built under `policy`."""
+        self._estimates.clear()
         times: dict[str, float] = {}
         for timed in latency.layers:
             times[timed.name] = times.get(timed.name, 0.0) + timed.latency_ms
@@ -66,8 +68,13 @@ class LatencyPredictor:
 
     def layer(self, layer: LayerRange, policy: Policy) -> float:
         """Return one layer's share of it: the time of the nearest sample times a power of the ratio of work."""
-        out, inner = self._shares(layer, policy)
-        samples = self._layers.get(self._key(layer, policy)) or self._layers.get(f"{layer.name}|{FP32}", [])
+        key = (self._key(layer, policy), *self._shares(layer, policy))
+        if key not in self._estimates:
+            self._estimates[key] = self._estimate(layer, *key)
+        return self._estimates[key]
+
+    def _estimate(self, layer: LayerRange, key: str, out: float, inner: float) -> float:
+        samples = self._layers.get(key) or self._layers.get(f"{layer.name}|{FP32}", [])
         if not samples:
             return 0.0
         near = min(samples, key=lambda s: abs(math.log(s[0] / out)) + abs(math.log(s[1] / inner)))
@@ -106,6 +113,7 @@ class LatencyPredictor:
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
+        self._estimates.clear()
         self._layers = {key: [(a, b, c) for a, b, c in samples] for key, samples in state["layers"].items()}
         self._rest = [(a, b, c, d) for a, b, c, d in state["rest"]]
         self._drift, self._spread = state["error"]

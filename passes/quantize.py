@@ -37,7 +37,7 @@ Everything else stays float between DequantizeLinear and (when a layer reads it)
 are treated like all others, the graph's outputs become those of a DequantizeLinear and keep name and type.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -59,6 +59,9 @@ from galen.passes.quantizable import WIDEST, Layer, Plan, is_float32, layer_of, 
 
 _OPSET = 13
 """The first opset whose DequantizeLinear has an axis."""
+
+Calibration = Callable[[Model, Mapping[str, int]], Mapping[str, Range]]
+"""From a model, still in floating point, and the widths that its activations will have to their ranges, by name."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,7 @@ class Quantize(Pass, name="quantize"):
         if not widths:
             return False
         origin.stamp(model)
-        if model.opset_imports.get("", 1) < _OPSET:
-            ConvertOpset(_OPSET).apply(model)
-        infer(model)
-        decided = plan(model, widths)
-        roots = {str(v.name): bits for v, bits in decided.bits.items() if v not in decided.tied and is_float32(v)}
-        ranges = self._ranges(model, roots)
-        _rewrite(model, decided, ranges, per_channel=self.per_channel)
+        quantize(model, widths, self._ranges, per_channel=self.per_channel)
         return True
 
     def _widths(self, model: Model) -> dict[str, Bits]:
@@ -127,6 +124,16 @@ class Quantize(Pass, name="quantize"):
             samples: Samples = random_dataset(model, SAMPLES, np.random.default_rng(self.seed or 0))
             return calibrate(model, bits, samples, "minmax")
         return calibrate(model, bits, calibration_samples(self.train_data, self.data), self.calibration)
+
+
+def quantize(model: Model, widths: Mapping[str, Bits], ranges_of: Calibration, *, per_channel: bool = True) -> None:
+    """Quantize the layers that `widths` names, in place, with activation ranges from whoever measured them."""
+    if model.opset_imports.get("", 1) < _OPSET:
+        ConvertOpset(_OPSET).apply(model)
+    infer(model)
+    decided = plan(model, widths)
+    roots = {str(v.name): bits for v, bits in decided.bits.items() if v not in decided.tied and is_float32(v)}
+    _rewrite(model, decided, ranges_of(model, roots), per_channel=per_channel)
 
 
 def _refuse_quantized(model: Model) -> None:

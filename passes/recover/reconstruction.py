@@ -53,6 +53,8 @@ class Reconstruction:
 
     def fit(self, candidate: Model, cut: Kept) -> None:
         """Fit every layer of `candidate`, in place, that lost inputs or whose inputs have changed."""
+        import torch  # noqa: PLC0415
+
         from galen.ir.fx import to_fx, update_weights  # noqa: PLC0415
         from galen.ir.fx.visit import visit  # noqa: PLC0415
 
@@ -64,7 +66,7 @@ class Reconstruction:
                 return value
             kept, axis = cut.kept(name, channel_axis(layer)), channel_axis(layer)
             target = self._targets[name] if kept is None else self._targets[name].index_select(axis, _index(kept))
-            return _fit(module, layer, inputs[0], value, target)
+            return value if torch.equal(value, target) else _fit(module, layer, inputs[0], value, target)
 
         visit(module, self._inputs, correct)
         update_weights(candidate, module)

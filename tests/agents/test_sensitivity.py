@@ -46,12 +46,21 @@ def test_curves_start_at_zero_rise_with_the_ratio_and_cover_what_is_supported() 
     assert list(found.sparsity["a"]) == sorted(found.sparsity["a"])
 
 
-def test_each_distinct_legal_change_is_probed_once() -> None:
+def test_each_distinct_change_to_a_known_count_or_width_is_probed_once() -> None:
     probe = Probe()
     measure(SPACE, probe)
     texts = [str(policy) for policy in probe.probed]
     assert len(texts) == len(set(texts))
-    assert all(SPACE.legal(policy) == policy for policy in probe.probed)
+    counts = {kept.keep for policy in probe.probed for kept in policy.groups.values()}
+    assert counts == {2, 4, 6}
+    widths = {bits for policy in probe.probed for name, bits in policy.layers.items() if name == "b"}
+    assert widths == {INT8, Bits(4, 8), Bits(2, 8), Bits(8, 2)}
+
+
+def test_a_width_is_never_taken_for_a_wider_one_that_the_target_runs() -> None:
+    found = measure(SPACE, Probe())
+    assert found.weight["b"][8] > found.int8["b"]
+    assert found.activation["b"][8] > found.int8["b"]
 
 
 def test_json_round_trip() -> None:
