@@ -1,5 +1,10 @@
-"""Compiled kernels, kept on disk under a name that says everything their code depends on."""
+"""Compiled kernels, kept on disk under a name that says everything their code depends on.
 
+Behind the object file proper, where no linker looks, stands its SHA-256: a file that was damaged is compiled again.
+"""
+
+import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterable
@@ -13,6 +18,8 @@ from galen.backends.target import Target
 if TYPE_CHECKING:
     import tvm
 
+_log = logging.getLogger(__name__)
+
 
 def objects(kernels: Iterable[Kernel], target: Target, cache: Path | None = None) -> dict[str, Path]:
     """Return the object file of every kernel by symbol, compiling what the cache does not hold.
@@ -22,15 +29,15 @@ def objects(kernels: Iterable[Kernel], target: Target, cache: Path | None = None
     Args:
         kernels: repetitions are compiled once.
         target: what to compile for.
-        cache: folder of the cache; by default `objects` in the user's cache folder of Galen.
+        cache: folder of the cache; by default `kernels` in the user's cache folder of Galen.
     """
-    folder = cache or cache_folder("objects")
+    folder = cache or cache_folder("kernels")
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     for kernel in dict.fromkeys(kernels):
         symbol = kernel.symbol(target)
         paths[symbol] = folder / f"{symbol}.o"
-        if not paths[symbol].exists():
+        if not _intact(paths[symbol]):
             _compile(kernel, target, symbol, paths[symbol])
     return paths
 
@@ -44,7 +51,20 @@ def _compile(kernel: Kernel, target: Target, symbol: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as beside:
         part = Path(beside, path.name)
         _module(kernel, target, symbol).write_to_file(str(part))
+        with part.open("rb+") as file:
+            file.write(hashlib.sha256(file.read()).digest())
         os.replace(part, path)
+
+
+def _intact(path: Path) -> bool:
+    """Return whether the object file is there and as it was written."""
+    if not path.exists():
+        return False
+    data, size = path.read_bytes(), hashlib.sha256().digest_size
+    if hashlib.sha256(data[:-size]).digest() == data[-size:]:
+        return True
+    _log.warning("%s: damaged; compiled anew", path)
+    return False
 
 
 def _module(kernel: Kernel, target: Target, symbol: str) -> "tvm.runtime.Module":

@@ -88,8 +88,12 @@ class Journal:
             yield journal
 
     def record(self, key: str, value: Any) -> None:
-        """Write down a JSON value that holds for the whole search."""
-        with self._connection:
+        """Write down a JSON value that holds for the whole search.
+
+        Raises:
+            GalenError: it cannot be written, see `append`.
+        """
+        with self._writing():
             self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, json.dumps(value)))
 
     def fact(self, key: str) -> Any:
@@ -98,7 +102,11 @@ class Journal:
         return None if row is None else json.loads(row[0])
 
     def append(self, episode: Episode, state: dict[str, Any]) -> None:
-        """Write an episode and the state after it, both or neither."""
+        """Write an episode and the state after it, both or neither.
+
+        Raises:
+            GalenError: the disk is full, say; what was written before is whole, and the search can go on from there.
+        """
         outcome = episode.outcome
         figures = (outcome.accuracy, outcome.latency_ms, outcome.bytes, outcome.samples, outcome.raced)
         row = (
@@ -108,9 +116,18 @@ class Journal:
             *(episode.met, episode.reward, episode.elapsed, json.dumps(dict(episode.seconds))),
             json.dumps([asdict(layer) for layer in episode.layers]),
         )
-        with self._connection:
+        with self._writing():
             self._connection.execute(f"INSERT INTO episodes VALUES ({','.join('?' * len(row))})", row)  # noqa: S608
             self._connection.execute("INSERT OR REPLACE INTO state VALUES (0, ?)", (pack(state),))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self._connection:
+                yield
+        except sqlite3.OperationalError as error:
+            hint = "make room, then --resume"
+            raise GalenError(f"cannot be written: {error}", where=str(self.path), hint=hint) from error
 
     def state(self) -> dict[str, Any] | None:
         """Return the state after the last episode, None before the first."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -25,6 +26,8 @@ from galen.passes.space import Space
 SAMPLES = 256
 _WORK = 10**10
 """Multiply-accumulates of one probe: large networks see fewer samples."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Prober:
             cache: folder; by default `sensitivity` in the user's cache folder of Galen.
         """
         path = (cache or cache_folder("sensitivity")) / f"{self._key(space)}.json"
-        if path.is_file():
-            return Sensitivity.from_json(json.loads(path.read_text()))
+        if (known := _read(path)) is not None:
+            return known
         path.parent.mkdir(parents=True, exist_ok=True)
         found = measure(space, self)
         with atomic(path) as file:
@@ -90,3 +93,14 @@ class Prober:
         parts += [self.compress.criterion.encode()]
         parts += [f"{name}{array.shape}".encode() + array.tobytes() for name, array in self.batch.inputs.items()]
         return hashlib.sha256(b"|".join(parts)).hexdigest()[:32]
+
+
+def _read(path: Path) -> Sensitivity | None:
+    """Return what was remembered, None: nothing, or it was damaged since."""
+    if not path.is_file():
+        return None
+    try:
+        return Sensitivity.from_json(json.loads(path.read_bytes()))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        _log.warning("%s: damaged; measured anew", path)
+        return None

@@ -26,7 +26,6 @@ def main() -> NoReturn:
     _be_killed_first()
     driver = Connection(int(sys.argv[1]))
     told = unpack(driver.recv_bytes())
-    sys.path[:] = told["path"]
     requests: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(driver, requests), daemon=True).start()
     job = Job(read_options(told["options"]), told["cores"])

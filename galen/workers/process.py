@@ -26,14 +26,10 @@ class WorkerProcess:
 
     def __init__(self, options: SearchOptions, size: int, place: int) -> None:
         self._pipe, other = Pipe()
-        command = [sys.executable, "-m", "galen.workers", str(other.fileno())]
         with other:
-            self._process = subprocess.Popen(
-                command, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
-            )
+            self._process = _started(other.fileno())
         cores = share(place, size, os.sched_getaffinity(0))
-        path = [str(Path.cwd()), *sys.path]
-        self.send(pack({"options": wire.options(options), "cores": cores, "path": path}))
+        self.send(pack({"options": wire.options(options), "cores": cores}))
 
     def send(self, request: bytes) -> None:
         """Send the request; that the worker is dead shows when its reply is awaited."""
@@ -68,3 +64,16 @@ class WorkerProcess:
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+
+
+def _started(pipe: int) -> "subprocess.Popen[bytes]":
+    """Start a worker that finds the modules that this process finds, and prints where errors go."""
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "galen.workers", str(pipe)],
+        pass_fds=[pipe],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=2,
+        start_new_session=True,
+    )

@@ -1,12 +1,19 @@
-"""The latency cache: one file, several processes, no errors stored, a corrupt file rebuilt."""
+"""What is kept between runs: shared by processes, errors never stored, and what was damaged made anew."""
 
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from galen.backends.cache import LatencyCache
+from galen.backends.kernels.base import Image
+from galen.backends.kernels.conv import DirectConv
+from galen.backends.kernels.window import Window
+from galen.backends.objects import objects
+from galen.backends.targets import find
 from galen.ir.errors import GalenError
 
 WRITER = """
@@ -17,6 +24,25 @@ cache = LatencyCache(Path(sys.argv[1]))
 for i in range(60):
     cache.put(f"{sys.argv[2]}-{i}", {"cycles": i})
     assert cache.get_or("shared", lambda: {"cycles": 7.5}) == {"cycles": 7.5}
+"""
+
+FILLER = """
+import sys
+from pathlib import Path
+from galen.backends.cache import LatencyCache
+cache = LatencyCache(Path(sys.argv[1]))
+for i in range(300):
+    cache.put(f"key-{i}", {"cycles": 1.0})
+"""
+
+NO_ROOM = """
+import resource, sys
+from pathlib import Path
+from galen.backends.cache import LatencyCache
+cache = LatencyCache(Path(sys.argv[1]))
+cache.put("a", {"cycles": 1.0})
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+print(cache.get_or("b", lambda: {"cycles": 2.0}))
 """
 
 
@@ -43,19 +69,62 @@ def test_errors_are_never_stored(tmp_path: Path) -> None:
     assert cache.get_or("a", lambda: {"cycles": 2.0}) == {"cycles": 2.0}
 
 
-@pytest.mark.parametrize("damage", ["not a database at all" * 100, "truncate"])
-def test_a_corrupt_file_is_rebuilt(tmp_path: Path, damage: str) -> None:
+def halved(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def zeroed(data: bytes) -> bytes:
+    return data[:4096] + bytes(len(data) - 4096)
+
+
+def no_database(data: bytes) -> bytes:
+    return b"not a database at all" * 100
+
+
+@pytest.mark.parametrize("damage", [halved, zeroed, no_database])
+def test_a_corrupt_file_is_rebuilt_and_a_line_says_so(
+    tmp_path: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "times.db"
+    subprocess.run([sys.executable, "-c", FILLER, path], check=True)
+    path.write_bytes(damage(path.read_bytes()))
     cache = LatencyCache(path)
-    for i in range(300):
-        cache.put(f"key-{i}", {"cycles": float(i)})
-    if damage == "truncate":
-        data = path.read_bytes()
-        path.write_bytes(data[:4096] + bytes(len(data) - 4096))
-    else:
-        path.write_text(damage)
-    cache.put("again", {"cycles": 1.0})
-    assert cache.get("again") == {"cycles": 1.0}
+    assert all(cache.get_or(f"key-{i}", lambda: {"cycles": 1.0}) == {"cycles": 1.0} for i in range(300))
+    (line,) = caplog.messages
+    assert line.startswith(f"{path}: ")
+    assert line.endswith("; begun anew")
+
+
+@pytest.mark.parametrize("value", ['{"cycles": 1', b"\xff\xfe\x00", "7"])
+def test_a_damaged_entry_is_measured_anew(tmp_path: Path, value: str | bytes, caplog: pytest.LogCaptureFixture) -> None:
+    cache = LatencyCache(tmp_path / "times.db")
+    cache.put("a", {"cycles": 1.0})
+    with sqlite3.connect(tmp_path / "times.db") as connection:
+        connection.execute("UPDATE times SET value = ?", (value,))
+    assert cache.get_or("a", lambda: {"cycles": 2.0}) == {"cycles": 2.0}
+    assert cache.get("a") == {"cycles": 2.0}
+    assert "damaged" in caplog.text
+
+
+def test_what_finds_no_room_is_used_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, tmp_path / "times.db"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "{'cycles': 2.0}\n"
+    assert done.stderr.count("what was measured is not kept") == 1
+
+
+def test_a_damaged_object_file_is_compiled_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kernel, target = DirectConv(Image(1, 8, 8, 8, 1), Image(1, 8, 8, 8, 1), Window(3, 3, top=1, left=1)), find("host")
+    (path,) = objects([kernel], target, tmp_path).values()
+    whole, made = path.read_bytes(), path.stat().st_mtime_ns
+    assert objects([kernel], target, tmp_path) == {kernel.symbol(target): path}
+    assert (path.stat().st_mtime_ns, caplog.messages) == (made, [])
+    for damaged in (whole[: len(whole) // 2], whole[:100] + b"!" + whole[101:], b""):
+        path.write_bytes(damaged)
+        objects([kernel], target, tmp_path)
+        assert path.read_bytes() == whole
+    assert caplog.messages == [f"{path}: damaged; compiled anew"] * 3
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
-"""A short search on handwritten digits, and what its journal says."""
+"""Short searches, and what their journals say."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+from onnx_text import model
+
+from galen.ir.io import save
 from galen.journal import Journal
 from galen.objective import Objective
 from galen.options import SearchOptions
@@ -24,12 +28,50 @@ def digits(repository: Path, folder: Path) -> SearchOptions:
     )
 
 
+TINY = """g (float[1,4,8,8] x) => (float[1,4] y)
+    <float[16,4,3,3] first, float[16,16,3,3] second, float[16,4] last, int64[2] flat = {1, 16}> {
+    a = Conv<pads = [1, 1, 1, 1]>(x, first)
+    b = Relu(a)
+    c = Conv<pads = [1, 1, 1, 1]>(b, second)
+    d = Relu(c)
+    e = GlobalAveragePool(d)
+    f = Reshape(e, flat)
+    y = MatMul(f, last)
+}"""
+
+
+def tiny(folder: Path) -> SearchOptions:
+    """Return the options of a search that takes seconds: two random convolutions, to agree with on noise."""
+    save(model(TINY), folder / "tiny.onnx")
+    np.savez(folder / "noise.npz", x=np.random.default_rng(0).standard_normal((300, 4, 8, 8)).astype(np.float32))
+    return SearchOptions(
+        model=folder / "tiny.onnx",
+        data=str(folder / "noise.npz"),
+        train_data=str(folder / "noise.npz"),
+        output=folder / "out",
+        objective=Objective("60%"),
+        episodes=6,
+        agent="random",
+        recover="none",
+        warm_start="none",
+    )
+
+
 def command(options: SearchOptions, *flags: str) -> list[str]:
     """Return the command line of the search, with `flags` added."""
     return [
         *(sys.executable, "-c", "import sys; from galen.cli import main; sys.exit(main())", "search"),
         *(str(options.model), "--data", options.data, "--train-data", str(options.train_data)),
-        *("--test-data", str(options.test_data), "-o", str(options.output), "--recover", options.recover),
+        *(
+            "-o",
+            str(options.output),
+            "--agent",
+            options.agent,
+            "--recover",
+            options.recover,
+            "--warm-start",
+            options.warm_start,
+        ),
         *("--max-latency", str(options.objective.max_latency), "--seed", str(options.seed)),
         *("--workers", options.workers, "--episodes", str(options.episodes), *flags),
     ]

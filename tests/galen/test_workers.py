@@ -1,0 +1,197 @@
+"""Evaluating in worker processes: in order, whatever dies, and with nothing left behind."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from onnx_text import model
+from searches import command, rows, tiny
+
+from galen.agents.searcher import Outcome
+from galen.backends.latency import Latency, LayerLatency
+from galen.driver import search
+from galen.evaluate import Evaluation
+from galen.ir import UsageError
+from galen.options import SearchOptions
+from galen.passes.policy import INT8, Keep, Policy
+from galen.runners import RunnerOptions
+from galen.workers import wire
+from galen.workers.choice import WorkerChoice
+from galen.workers.crew import Crew
+from galen.workers.job import share
+
+POLICY = Policy({"conv": Keep(4, 8)}, {"conv": INT8})
+LAYER = LayerLatency("conv", "Conv", "direct", 0.1, 1000, 500)
+LATENCY = Latency(0.1, 0.1, 0.1, 1, "modelled", "clock", 1000, 2000.5, (LAYER,))
+
+
+class FakeHand:
+    """Answers with its place as accuracy; dies as often as its place has lives to lose."""
+
+    def __init__(self, place: int, deaths: dict[int, int]) -> None:
+        self._place, self._deaths, self.ended = place, deaths, False
+
+    def send(self, request: bytes) -> None:
+        assert wire.read_request(request)[0] == POLICY
+
+    def receive(self) -> bytes | None:
+        if self._deaths.get(self._place, 0):
+            self._deaths[self._place] -= 1
+            return None
+        return wire.reply(Evaluation(Outcome(self._place / 10, 1.0, 1)))
+
+    def stop(self) -> None:
+        self.ended = True
+
+    def end(self) -> None:
+        self.ended = True
+
+
+def crew(deaths: dict[int, int]) -> tuple[Crew, list[FakeHand]]:
+    hands: list[FakeHand] = []
+
+    def hire(place: int) -> FakeHand:
+        hands.append(FakeHand(place, deaths))
+        return hands[-1]
+
+    return Crew(2, hire), hands
+
+
+def test_a_killed_workers_evaluation_is_repeated_once_by_a_new_one() -> None:
+    pool, hands = crew({0: 1})
+    assert pool.submit(POLICY, None)().outcome == Outcome(0.0, 1.0, 1)
+    assert [hand.ended for hand in hands] == [True, False]
+
+
+def test_a_candidate_that_kills_two_workers_has_no_result_and_the_crew_goes_on() -> None:
+    pool, hands = crew({0: 2})
+    assert pool.submit(POLICY, None)().outcome.error == "its worker died, 2 times"
+    assert pool.submit(POLICY, None)().outcome.accuracy == 0.0
+    pool.close()
+    assert all(hand.ended for hand in hands)
+
+
+def test_workers_are_hired_when_needed_and_kept() -> None:
+    pool, hands = crew({})
+    for _ in range(3):
+        first, second = pool.submit(POLICY, None), pool.submit(POLICY, None)
+        assert {second().outcome.accuracy, first().outcome.accuracy} == {0.0, 0.1}
+    assert len(hands) == 2
+
+
+def test_what_driver_and_worker_tell_each_other_arrives_whole() -> None:
+    outcome = Outcome(0.1 + 0.2, 1 / 3, 100, 300, raced=True)
+    assert wire.read_request(wire.request(POLICY, outcome)) == (POLICY, outcome)
+    network = model("g (float[1,4] x) => (float[1,4] y) { y = Relu(x) }")
+    sent = Evaluation(outcome, network, LATENCY, {"prune": 0.5})
+    got = wire.read_reply(wire.reply(sent))
+    assert (got.outcome, got.latency, got.seconds) == (outcome, LATENCY, {"prune": 0.5})
+    assert got.model is not None
+    assert [node.op_type for node in got.model.graph] == ["Relu"]
+    assert wire.read_reply(wire.reply(Evaluation(Outcome(error="no")))) == Evaluation(Outcome(error="no"))
+    options = SearchOptions(Path("a.onnx"), "d.npz", Path("out"), shapes={"x": (1, 3)}, workers="2")
+    assert wire.read_options(wire.options(options)) == options
+
+
+@pytest.mark.parametrize(
+    ("place", "size", "cores", "expected"),
+    [(0, 2, {0, 1, 2, 3}, [0, 2]), (1, 2, {0, 1, 2, 3}, [1, 3]), (1, 2, {4}, [4]), (4, 5, {0, 3}, [0])],
+)
+def test_workers_divide_the_processors(place: int, size: int, cores: set[int], expected: list[int]) -> None:
+    assert share(place, size, cores) == expected
+
+
+def test_the_choice_of_workers() -> None:
+    assert WorkerChoice.parse("1").is_inline
+    assert WorkerChoice.parse("8") == WorkerChoice(8, None)
+    assert WorkerChoice.parse("ray://head:10001") == WorkerChoice(None, "ray://head:10001")
+    assert WorkerChoice.parse("4@ray://10.0.0.1:10001") == WorkerChoice(4, "ray://10.0.0.1:10001")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "", "2@", "4ray://a:1", "ray://head", "2@head:1"])
+def test_what_names_no_workers_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="names no workers"):
+        WorkerChoice.parse(text)
+
+
+def test_workers_need_a_file_and_time_nothing_on_this_machine() -> None:
+    options = SearchOptions(Path("net.onnx"), "d.npz", Path("out"), workers="2")
+    with pytest.raises(UsageError, match="standard input"):
+        replace(options, model=Path("-"))
+    with pytest.raises(UsageError, match="disturb"):
+        replace(options, target="host")
+    with pytest.raises(UsageError, match="disturb"):
+        replace(options, runner=RunnerOptions("local"))
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> SearchOptions:
+    """A search by two workers, begun and ended."""
+    options = replace(tiny(tmp_path_factory.mktemp("tiny")), workers="2")
+    search(options)
+    return options
+
+
+def running(options: SearchOptions) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command(options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def until(condition: Callable[[], bool], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def workers_of(process: "subprocess.Popen[bytes]") -> list[int]:
+    """Return the numbers of the processes that `process` started and that live."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(") ")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == process.pid and fields[0] != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_neither_a_killed_worker_nor_a_killed_driver_changes_the_journal(
+    options: SearchOptions, tmp_path: Path
+) -> None:
+    broken = replace(options, output=tmp_path / "out")
+    process = running(broken)
+    until(lambda: len(workers_of(process)) == 2)
+    first = workers_of(process)
+    os.kill(first[0], signal.SIGKILL)
+    until(lambda: bool(set(workers_of(process)) - set(first)))
+    until((broken.output / "best.onnx").exists)
+    workers = workers_of(process)
+    process.kill()
+    process.wait()
+    until(lambda: not any(map(alive, workers)), 30)
+    assert search(replace(broken, resume=True)).episodes == broken.episodes
+    assert rows(broken.output) == rows(options.output)
+    assert not any(episode[2].error for episode in rows(broken.output))
+
+
+def test_an_interrupt_leaves_no_worker_behind(options: SearchOptions, tmp_path: Path) -> None:
+    process = running(replace(options, output=tmp_path / "out", episodes=100_000))
+    until((tmp_path / "out" / "best.onnx").exists)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    process.send_signal(signal.SIGINT)
+    assert process.wait(240) == 130
+    assert not any(map(alive, workers))
