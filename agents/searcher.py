@@ -15,8 +15,8 @@ class Outcome:
         latency_ms: of one inference on the target.
         bytes: weights at their assigned widths.
         samples: how many `accuracy` is a share of; 0: unknown.
-        raced: whether scoring stopped after `samples`, because the outcome could no longer become the best one.
-            `accuracy` is then the share of those: an estimate of fewer samples, certain only to be below the best.
+        raced: whether scoring stopped after `samples`, another outcome being as fast and certain to be more accurate.
+            `accuracy` is then the share of those: an estimate, of which only that it is below the other's is certain.
         error: why there is no result; the other numbers are then meaningless.
     """
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -153,13 +153,11 @@ class CandidateEvaluator:
 
     Attributes:
         accuracy: on the part of the search data that candidates are scored on.
-        races: whether a candidate that cannot be the winner stops early; only where accuracy decides the winner.
     """
 
     subject: Subject
     compress: Callable[[Policy, Stopwatch], Model]
     accuracy: Accuracy
-    races: bool
 
     @classmethod
     def load(cls, options: SearchOptions) -> "CandidateEvaluator":
@@ -170,9 +168,9 @@ class CandidateEvaluator:
         """
         subject = Subject.load(options)
         compress = Compressor.of(subject, options)
-        return cls(subject, compress, subject.accuracy(subject.data.take(options.subset)), races(options))
+        return cls(subject, compress, subject.accuracy(subject.data.take(options.subset)))
 
-    def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+    def evaluate(self, policy: Policy, rivals: Sequence[Outcome]) -> Evaluation:
         """Build, time and score a candidate; see `Evaluator`."""
         watch = Stopwatch()
         model = self.compress(policy, watch)
@@ -181,11 +179,7 @@ class CandidateEvaluator:
         with watch("size"):
             size = self.subject.bytes(model)
         with watch("accuracy"):
-            score = self.accuracy(model, bar.accuracy if bar is not None and self.races else None)
+            faster = [rival.accuracy for rival in rivals if rival.latency_ms <= latency.median]
+            score = self.accuracy(model, max(faster, default=None))
         outcome = Outcome(score.accuracy, latency.median, size, score.samples, raced=not score.complete)
         return Evaluation(outcome, model, latency, watch.seconds)
-
-
-def races(options: SearchOptions) -> bool:
-    """Return whether candidates may be stopped early: accuracy decides the winner and bounds nothing."""
-    return options.objective.min_accuracy is None

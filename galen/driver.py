@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 from galen.agents.catalogue import check
-from galen.candidate import CandidateEvaluator, Recovery, races
+from galen.candidate import CandidateEvaluator, Recovery
 from galen.episodes import Loop
 from galen.finish import Finisher
 from galen.ir import GalenError
@@ -69,7 +69,8 @@ class _Search:
         known = journal.episodes()
         self.watcher.ready(options, setup.problem.goal, len(known))
         self.watcher.phase("episodes")
-        with hired(options, self._evaluator(setup), journal.fact("workers")) as pool:
+        evaluator = CandidateEvaluator(setup.subject, setup.compress, setup.accuracy)
+        with hired(options, evaluator, journal.fact("workers")) as pool:
             journal.record("workers", pool.size)
             loop = self._loop(setup, pool, known[-1].elapsed if known else 0.0)
             finished = loop.run(options.limit, options.time_budget)
@@ -89,9 +90,6 @@ class _Search:
             improved=lambda episode, model: save_best(self.options.output, model, episode.policy, setup.subject),
             done=self.watcher.episode,
         )
-
-    def _evaluator(self, setup: Setup) -> CandidateEvaluator:
-        return CandidateEvaluator(setup.subject, setup.compress, setup.accuracy, races(self.options))
 
     def _finish(self, setup: Setup, loop: Loop, finished: bool) -> SearchResult:
         options = self.options if finished else replace(self.options, finetune_epochs=0)

@@ -11,6 +11,7 @@ from galen.agents.goal import Goal
 from galen.agents.searcher import Outcome, Searcher
 from galen.ir import Model
 from galen.journal import Episode, Journal
+from galen.pareto import front
 from galen.passes.policy import Policy
 from galen.predictor import LatencyPredictor
 from galen.workers.pool import Awaited, Pool
@@ -21,22 +22,22 @@ class Asked:
     """A policy that was asked for and whose outcome was not told yet.
 
     Attributes:
-        bar: the best outcome that met the goal when it was asked for.
+        rivals: the Pareto front when it was asked for.
         seconds: that asking took.
     """
 
     policy: Policy
-    bar: Outcome | None
+    rivals: tuple[Outcome, ...]
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return what the journal keeps."""
-        return {"policy": self.policy.to_json(), "bar": None if self.bar is None else asdict(self.bar)}
+        return {"policy": self.policy.to_json(), "rivals": [asdict(rival) for rival in self.rivals]}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "Asked":
         """Return what `to_json` was called on."""
-        return cls(Policy.from_json(told["policy"]), None if told["bar"] is None else Outcome(**told["bar"]))
+        return cls(Policy.from_json(told["policy"]), tuple(Outcome(**rival) for rival in told["rivals"]))
 
 
 @dataclass
@@ -62,19 +63,19 @@ class Loop:
     improved: Callable[[Episode, Model], None]
     done: Callable[[Episode, Episode], None]
     clock: Callable[[], float] = time.monotonic
+    _known: list[Episode] = field(init=False, default_factory=list)
     _asked: deque[Asked] = field(init=False, default_factory=deque)
     _awaited: deque[Awaited] = field(init=False, default_factory=deque)
 
     def run(self, episodes: int, time_budget: float | None) -> bool:
         """Run up to `episodes` in all, and not past `time_budget` seconds; return False when the user interrupted."""
-        known = list(self.journal.episodes())
         self._restore()
-        best = best_of(self.goal, known)
+        best = best_of(self.goal, self._known)
         try:
-            for number in range(len(known), episodes):
+            for number in range(len(self._known), episodes):
                 if time_budget is not None and self.elapsed >= time_budget:
                     return True
-                self._ask(best, episodes - number)
+                self._ask(episodes - number)
                 best = self._episode(number, best)
         except KeyboardInterrupt:
             return False
@@ -86,22 +87,23 @@ class Loop:
         return self.begun + self.clock() - self.started
 
     def _restore(self) -> None:
+        self._known = list(self.journal.episodes())
         if state := self.journal.state():
             self.searcher.load(state["searcher"])
             self.predictor.load(state["predictor"])
             self._asked.extend(map(Asked.from_json, state["asked"]))
 
-    def _ask(self, best: Episode | None, left: int) -> None:
+    def _ask(self, left: int) -> None:
         """Ask for as many policies as the pool takes, and begin to evaluate those of the `left` episodes to come.
 
         Asking goes on where evaluating ends, so that a search with more episodes begins with the same ones.
         """
-        bar = best.outcome if best is not None and best.met else None
+        rivals = tuple(episode.outcome for episode in front(self._known))
         while len(self._asked) < self.pool.size:
             begun = self.clock()
-            self._asked.append(Asked(self.searcher.ask(), bar, self.clock() - begun))
+            self._asked.append(Asked(self.searcher.ask(), rivals, self.clock() - begun))
         for asked in list(self._asked)[len(self._awaited) : left]:
-            self._awaited.append(self.pool.submit(asked.policy, asked.bar))
+            self._awaited.append(self.pool.submit(asked.policy, asked.rivals))
 
     def _episode(self, number: int, best: Episode | None) -> Episode:
         """End the oldest evaluation and return the best episode so far."""
@@ -121,6 +123,7 @@ class Loop:
             seconds={**evaluation.seconds, "agent": asked.seconds + self.clock() - told},
             layers=evaluation.latency.layers if evaluation.latency is not None else (),
         )
+        self._known.append(episode)
         self.journal.append(episode, self._state())
         if best is None or self.goal.rank(episode.outcome) < self.goal.rank(best.outcome):
             best = episode

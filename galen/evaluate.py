@@ -1,6 +1,6 @@
 """What the driver needs of whoever turns a policy into numbers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,11 +23,11 @@ class Evaluation:
 class Evaluator(Protocol):
     """Builds, times and scores candidates. Deterministic."""
 
-    def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+    def evaluate(self, policy: Policy, rivals: Sequence[Outcome]) -> Evaluation:
         """Evaluate one legal policy.
 
         Args:
-            bar: the best outcome so far that meets the goal; a candidate that can no longer beat it may stop early.
+            rivals: the Pareto front so far; scoring may stop at a candidate that can no longer become part of it.
 
         Raises:
             GalenError: the candidate has no result; the search records why and goes on.

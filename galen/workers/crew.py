@@ -1,6 +1,6 @@
 """A pool of workers that may die: each death costs one evaluation, which a new worker repeats once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from galen.agents.searcher import Outcome
@@ -44,9 +44,9 @@ class Crew:
         self._places: dict[int, Hand] = {}
         self._free = list(reversed(range(size)))
 
-    def submit(self, policy: Policy, bar: Outcome | None) -> Awaited:
+    def submit(self, policy: Policy, rivals: Sequence[Outcome]) -> Awaited:
         """Hand the evaluation to a free worker."""
-        place, request = self._free.pop(), wire.request(policy, bar)
+        place, request = self._free.pop(), wire.request(policy, rivals)
         self._send(place, request)
         return lambda: self._result(place, request)
 

@@ -24,8 +24,8 @@ class Job:
 
     def __call__(self, request: bytes) -> bytes:
         """Evaluate one candidate; what keeps the subject from being loaded becomes every candidate's error."""
-        policy, bar = wire.read_request(request)
-        return wire.reply(attempt(lambda: self._evaluator.evaluate(policy, bar)))
+        policy, rivals = wire.read_request(request)
+        return wire.reply(attempt(lambda: self._evaluator.evaluate(policy, rivals)))
 
     @cached_property
     def _evaluator(self) -> CandidateEvaluator:

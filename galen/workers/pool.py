@@ -1,6 +1,6 @@
 """What the loop of a search needs of whoever evaluates its candidates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from galen.agents.searcher import Outcome
@@ -19,7 +19,7 @@ class Pool(Protocol):
         """How many at once."""
         ...
 
-    def submit(self, policy: Policy, bar: Outcome | None) -> Awaited:
+    def submit(self, policy: Policy, rivals: Sequence[Outcome]) -> Awaited:
         """Begin an evaluation, see `galen.evaluate.Evaluator`; at most `size` may be under way."""
         ...
 
@@ -32,6 +32,6 @@ class Inline:
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
 
-    def submit(self, policy: Policy, bar: Outcome | None) -> Awaited:
+    def submit(self, policy: Policy, rivals: Sequence[Outcome]) -> Awaited:
         """Begin nothing yet."""
-        return lambda: attempt(lambda: self._evaluator.evaluate(policy, bar))
+        return lambda: attempt(lambda: self._evaluator.evaluate(policy, rivals))

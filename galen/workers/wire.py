@@ -1,6 +1,6 @@
 """What driver and workers tell each other, as bytes; see `galen.codec`. Nothing is pickled."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -18,15 +18,15 @@ from galen.passes.policy import Policy
 from galen.runners import RunnerOptions
 
 
-def request(policy: Policy, bar: Outcome | None) -> bytes:
+def request(policy: Policy, rivals: Sequence[Outcome]) -> bytes:
     """Return the arguments of an evaluation."""
-    return pack({"policy": str(policy), "bar": None if bar is None else asdict(bar)})
+    return pack({"policy": str(policy), "rivals": [asdict(rival) for rival in rivals]})
 
 
-def read_request(data: bytes) -> tuple[Policy, Outcome | None]:
+def read_request(data: bytes) -> tuple[Policy, tuple[Outcome, ...]]:
     """Return what `request` was given."""
     told = unpack(data)
-    return Policy.parse(told["policy"]), None if told["bar"] is None else Outcome(**told["bar"])
+    return Policy.parse(told["policy"]), tuple(Outcome(**rival) for rival in told["rivals"])
 
 
 def reply(evaluation: Evaluation) -> bytes:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,7 +38,7 @@ SPACE = Space(
 class Toy:
     """Latency counts channels, accuracy mourns them; the policy that keeps 4 of conv0 cannot be built."""
 
-    def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+    def evaluate(self, policy: Policy, rivals: Sequence[Outcome]) -> Evaluation:
         if policy.groups["conv0"].keep == 4:
             raise GalenError("cannot be lowered", where="conv0")
         layers = tuple(
@@ -56,18 +57,18 @@ class Hurrying:
         self.size, self._seconds = size, seconds
         self._threads, self._random = ThreadPoolExecutor(size), np.random.default_rng()
 
-    def submit(self, policy: Policy, bar: Outcome | None) -> Awaited:
-        return self._threads.submit(self._slowly, policy, bar).result
+    def submit(self, policy: Policy, rivals: Sequence[Outcome]) -> Awaited:
+        return self._threads.submit(self._slowly, policy, rivals).result
 
-    def _slowly(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+    def _slowly(self, policy: Policy, rivals: Sequence[Outcome]) -> Evaluation:
         time.sleep(self._seconds + 0.003 * self._random.random())
-        return attempt(lambda: Toy().evaluate(policy, bar))
+        return attempt(lambda: Toy().evaluate(policy, rivals))
 
 
 def loop(journal: Journal, agent: str, pool: Pool | None = None) -> Loop:
     predictor = LatencyPredictor(SPACE)
     whole = SPACE.legal(Policy())
-    reference = Toy().evaluate(whole, None)
+    reference = Toy().evaluate(whole, ())
     predictor.learn(whole, reference.latency)
     goal = Goal(reference.outcome, max_latency_ms=1.8)
     searcher = make(agent, Problem(SPACE, goal, predictor, seed=3))
@@ -128,7 +129,7 @@ def test_a_candidate_that_cannot_be_built_is_recorded_and_the_search_goes_on(tmp
 
 def test_running_out_of_memory_costs_one_candidate(tmp_path: Path) -> None:
     class Hungry(Toy):
-        def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+        def evaluate(self, policy: Policy, rivals: Sequence[Outcome]) -> Evaluation:
             raise MemoryError
 
     with Journal.open(tmp_path / "journal.db", create=True) as journal:
@@ -140,11 +141,11 @@ def test_an_interrupt_ends_the_loop_and_keeps_what_was_done(tmp_path: Path) -> N
     class Impatient(Toy):
         calls = 0
 
-        def evaluate(self, policy: Policy, bar: Outcome | None) -> Evaluation:
+        def evaluate(self, policy: Policy, rivals: Sequence[Outcome]) -> Evaluation:
             self.calls += 1
             if self.calls == 4:
                 raise KeyboardInterrupt
-            return super().evaluate(policy, bar)
+            return super().evaluate(policy, rivals)
 
     with Journal.open(tmp_path / "journal.db", create=True) as journal:
         assert not loop(journal, "random", Inline(Impatient())).run(10, None)

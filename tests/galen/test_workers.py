@@ -64,14 +64,14 @@ def crew(deaths: dict[int, int]) -> tuple[Crew, list[FakeHand]]:
 
 def test_a_killed_workers_evaluation_is_repeated_once_by_a_new_one() -> None:
     pool, hands = crew({0: 1})
-    assert pool.submit(POLICY, None)().outcome == Outcome(0.0, 1.0, 1)
+    assert pool.submit(POLICY, ())().outcome == Outcome(0.0, 1.0, 1)
     assert [hand.ended for hand in hands] == [True, False]
 
 
 def test_a_candidate_that_kills_two_workers_has_no_result_and_the_crew_goes_on() -> None:
     pool, hands = crew({0: 2})
-    assert pool.submit(POLICY, None)().outcome.error == "its worker died, 2 times"
-    assert pool.submit(POLICY, None)().outcome.accuracy == 0.0
+    assert pool.submit(POLICY, ())().outcome.error == "its worker died, 2 times"
+    assert pool.submit(POLICY, ())().outcome.accuracy == 0.0
     pool.close()
     assert all(hand.ended for hand in hands)
 
@@ -79,14 +79,14 @@ def test_a_candidate_that_kills_two_workers_has_no_result_and_the_crew_goes_on()
 def test_workers_are_hired_when_needed_and_kept() -> None:
     pool, hands = crew({})
     for _ in range(3):
-        first, second = pool.submit(POLICY, None), pool.submit(POLICY, None)
+        first, second = pool.submit(POLICY, ()), pool.submit(POLICY, ())
         assert {second().outcome.accuracy, first().outcome.accuracy} == {0.0, 0.1}
     assert len(hands) == 2
 
 
 def test_what_driver_and_worker_tell_each_other_arrives_whole() -> None:
     outcome = Outcome(0.1 + 0.2, 1 / 3, 100, 300, raced=True)
-    assert wire.read_request(wire.request(POLICY, outcome)) == (POLICY, outcome)
+    assert wire.read_request(wire.request(POLICY, [outcome])) == (POLICY, (outcome,))
     network = model("g (float[1,4] x) => (float[1,4] y) { y = Relu(x) }")
     sent = Evaluation(outcome, network, LATENCY, {"prune": 0.5})
     got = wire.read_reply(wire.reply(sent))
