@@ -8,7 +8,7 @@ import numpy as np
 
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
-from galen.backends.kernels.emit import emit, pieces
+from galen.backends.kernels.emit import Expr, emit, pieces
 from galen.backends.target import Target
 
 if TYPE_CHECKING:
@@ -43,17 +43,14 @@ class Concat(Kernel):
             clear_border(e, sink, out)
             start = 0
             for source, image in zip(self.sources, images, strict=True):
-                whole = source.c // lanes
                 with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:
                     read = (n, y + source.border, x + source.border)
                     write = (n, y + sink.border, x + sink.border)
-                    if whole:
-                        with e.loop(whole) as c:
-                            value = e.load(image, *read, c * lanes, lanes=lanes)
-                            e.store(out, value, *write, start + c * lanes, lanes=lanes)
-                    for c, rest in pieces(source.c - whole * lanes, lanes):
-                        value = e.load(image, *read, whole * lanes + c, lanes=rest)
-                        e.store(out, value, *write, start + whole * lanes + c, lanes=rest)
+
+                    def copy(c: Expr, n: int) -> None:
+                        e.store(out, e.load(image, *read, c, lanes=n), *write, start + c, lanes=n)  # noqa: B023
+
+                    e.each_vector(source.c, copy, lanes)
                     if start + source.c == sink.c:
                         for c, rest in pieces(sink.channels - sink.c, lanes):
                             e.store(out, e.splat(e.zero(sink.dtype), rest), *write, sink.c + c, lanes=rest)

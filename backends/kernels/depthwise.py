@@ -8,7 +8,7 @@ import numpy as np
 
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
-from galen.backends.kernels.emit import Emitter, Expr, emit, pieces
+from galen.backends.kernels.emit import Emitter, Expr, emit
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
@@ -78,12 +78,7 @@ class DepthwiseConv(Kernel):
 
     def _group(self, e: Emitter, pixel: tuple[Expr, Expr, Expr], count: int) -> None:
         """Emit `count` neighbouring pixels from `pixel` on, for all channels."""
-        whole = self.sink.channels // e.lanes
-        if whole:
-            with e.loop(whole) as c:
-                self._vector(e, pixel, c * e.lanes, count, e.lanes)
-        for c, lanes in pieces(self.sink.channels - whole * e.lanes, e.lanes):
-            self._vector(e, pixel, whole * e.lanes + c, count, lanes)
+        e.each_vector(self.sink.channels, lambda c, lanes: self._vector(e, pixel, c, count, lanes))
 
     def _vector(self, e: Emitter, pixel: tuple[Expr, Expr, Expr], c: Expr, count: int, lanes: int) -> None:
         n, y, x = pixel

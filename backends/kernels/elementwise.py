@@ -8,7 +8,7 @@ import numpy as np
 
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
-from galen.backends.kernels.emit import Emitter, Expr, emit, pieces
+from galen.backends.kernels.emit import Emitter, Expr, emit
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands, read
 from galen.backends.target import Target
 
@@ -43,12 +43,7 @@ class Elementwise(Kernel):
         with emit(self.args, target) as e:
             clear_border(e, sink, e.args[-1])
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:
-                whole = sink.channels // e.lanes
-                if whole:
-                    with e.loop(whole) as c:
-                        self._vector(e, (n, y, x, c * e.lanes), e.lanes)
-                for c, lanes in pieces(sink.channels - whole * e.lanes, e.lanes):
-                    self._vector(e, (n, y, x, whole * e.lanes + c), lanes)
+                e.each_vector(sink.channels, lambda c, lanes: self._vector(e, (n, y, x, c), lanes))
         return e.function
 
     def _vector(self, e: Emitter, at: tuple[Expr, Expr, Expr, Expr], lanes: int) -> None:

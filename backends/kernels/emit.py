@@ -5,7 +5,7 @@ buffers of scope `global`: those below 1024 bytes become stack slots that LLVM p
 scope `local` would go to the workspace.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +101,22 @@ class Emitter:
         """Write `lanes` neighbours along the last axis."""
         *outer, last = index
         self.T.buffer_store(buffer, value, [*outer, self._lanes(last, lanes)])
+
+    def each_vector(self, extent: int, body: Callable[[Expr, int], None], lanes: int = 0) -> None:
+        """Emit `body(first, lanes)` for vectors over `extent`: whole ones in a loop, then ever shorter ones.
+
+        Args:
+            extent: elements.
+            body: emits the work on `lanes` elements from `first` on.
+            lanes: of a whole vector; those of fp32 by default.
+        """
+        lanes = lanes or self.lanes
+        whole = extent // lanes
+        if whole:
+            with self.loop(whole) as index:
+                body(index * lanes, lanes)
+        for at, part in pieces(extent - whole * lanes, lanes):
+            body(whole * lanes + at, part)
 
     def flat(self, buffer: Any, size: int) -> Any:
         """Return a view of `buffer` with one axis of `size` elements."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from galen.backends.kernels.base import Kernel, Spec
-from galen.backends.kernels.emit import emit, pieces
+from galen.backends.kernels.emit import emit
 from galen.backends.target import Target
 
 if TYPE_CHECKING:
@@ -44,11 +44,6 @@ class Lookup(Kernel):
             with e.loop(self.count) as i:
                 given = e.let(e.T.Cast("int32", e.load(index, i)))
                 row = e.let(e.T.Select(given < 0, given + self.entries, given))
-                whole = self.width // lanes
-                if whole:
-                    with e.loop(whole) as c:
-                        e.store(sink, e.load(table, row, c * lanes, lanes=lanes), i, c * lanes, lanes=lanes)
-                for c, rest in pieces(self.width - whole * lanes, lanes):
-                    at = whole * lanes + c
-                    e.store(sink, e.load(table, row, at, lanes=rest), i, at, lanes=rest)
+                copy = lambda c, n: e.store(sink, e.load(table, row, c, lanes=n), i, c, lanes=n)  # noqa: E731
+                e.each_vector(self.width, copy, lanes)
         return e.function

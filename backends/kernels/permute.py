@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from galen.backends.kernels.base import Kernel, Spec
-from galen.backends.kernels.emit import Expr, emit, pieces
+from galen.backends.kernels.emit import Expr, emit
 from galen.backends.target import Target
 
 if TYPE_CHECKING:
@@ -62,10 +62,5 @@ class Permute(Kernel):
                 origin = [place[self.order.index(axis)] * step + start for axis, (start, step, _) in cuts]
                 e.store(sink, e.load(source, *origin, lanes=lanes), *place, lanes=lanes)
 
-            whole = last // width
-            if whole:
-                with e.loop(whole) as c:
-                    copy(c * width, width)
-            for c, lanes in pieces(last - whole * width, width):
-                copy(whole * width + c, lanes)
+            e.each_vector(last, copy, width)
         return e.function

@@ -63,12 +63,7 @@ class Pool(Kernel):
         with emit(self.args, target) as e:
             clear_border(e, sink, e.args[-1])
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:
-                whole = sink.channels // e.lanes
-                if whole:
-                    with e.loop(whole) as c:
-                        self._output(e, (n, y, x, c * e.lanes), e.lanes)
-                for c, lanes in pieces(sink.channels - whole * e.lanes, e.lanes):
-                    self._output(e, (n, y, x, whole * e.lanes + c), lanes)
+                e.each_vector(sink.channels, lambda c, lanes: self._output(e, (n, y, x, c), lanes))
         return e.function
 
     def _output(self, e: Emitter, at: tuple[Expr, Expr, Expr, Expr], lanes: int) -> None:

@@ -52,7 +52,7 @@ class Softmax(Kernel):
                 def divide(c: Expr, lanes: int) -> None:
                     e.store(sink, e.load(sink, row, c, lanes=lanes) * e.splat(scale, lanes), row, c, lanes=lanes)
 
-                _for_each(e, self.columns, divide)
+                e.each_vector(self.columns, divide)
         return e.function
 
 
@@ -102,22 +102,12 @@ class LayerNorm(Kernel):
                     value = centred(c, lanes) * e.splat(factor, lanes) * e.load(scale, c, lanes=lanes)
                     e.store(sink, value + e.load(bias, c, lanes=lanes), row, c, lanes=lanes)
 
-                _for_each(e, self.columns, finish)
+                e.each_vector(self.columns, finish)
         return e.function
 
 
 def _add(a: Expr, b: Expr) -> Expr:
     return a + b
-
-
-def _for_each(e: Emitter, columns: int, body: Callable[[Expr, int], None]) -> None:
-    """Emit `body(column, lanes)` for all columns: whole vectors in a loop, the rest unrolled."""
-    whole = columns // e.lanes
-    if whole:
-        with e.loop(whole) as c:
-            body(c * e.lanes, e.lanes)
-    for c, lanes in pieces(columns - whole * e.lanes, e.lanes):
-        body(whole * e.lanes + c, lanes)
 
 
 def _reduce(

@@ -10,9 +10,9 @@ def rows_of(shape: Sequence[int]) -> tuple[int, int]:
     return prod(shape[:-1]), columns
 
 
-def image_axes(shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return (n, c, h, w) of `[n, c, h, w]` or `[n, c, w]`."""
+def image_axes(shape: Sequence[int], absent: int = 1) -> tuple[int, int, int, int]:
+    """Return (n, c, h, w) of `[n, c, h, w]`, or of `[n, c, w]` with `absent` for h: 1 for extents, 0 for positions."""
     if len(shape) == 3:
-        return shape[0], shape[1], 1, shape[2]
+        return shape[0], shape[1], absent, shape[2]
     n, c, h, w = shape
     return n, c, h, w

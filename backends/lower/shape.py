@@ -45,7 +45,7 @@ def move(low: Lowering, node: Node) -> bool:
         return False
     low.absorb(*nodes[1:])
     image = low.image(source)
-    (_, c0, y0, x0), (_, oc, oy, ox), (_, ec, eh, ew) = map(image_axes, (starts, pads, extent))
+    (_, c0, y0, x0), (_, oc, oy, ox), (_, ec, eh, ew) = image_axes(starts, 0), image_axes(pads, 0), image_axes(extent)
     n, c, h, w = image_axes(low.shape(output))
     sink = Image(n, h, w, c, low.border(output), dtype=image.layout.dtype)
     stride = image_axes(steps)[2:]

@@ -12,6 +12,7 @@ from galen.backends.lower.matmul import gemm, matmul
 from galen.backends.lower.permute import transpose
 from galen.backends.lower.pooling import global_average, pool
 from galen.backends.lower.product import product
+from galen.backends.lower.recurrent import recurrent
 from galen.backends.lower.rows import layer_norm, softmax
 from galen.backends.lower.shape import gather, lookup, move, reshape, slice_
 from galen.ir import Node
@@ -31,6 +32,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Concat": (concat,),
     "Split": (split,),
     "Transpose": (transpose,),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (recurrent,)),
     "Softmax": (softmax,),
     "LayerNormalization": (layer_norm,),
     "Pad": (quantized.move, move),

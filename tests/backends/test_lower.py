@@ -57,6 +57,18 @@ rare (float[2,3,4] x) => (float[2,3,1] y, float[2,3,4] z) {
 }
 """
 
+SEQUENCE = """
+<ir_version: 8, opset_import: ["" : 17]>
+sequence (float[2,3,9] x) => (float[2,5,9] y)
+<float[6,3,3] w, float[5,4,2] v, int64[1] one = {1}, int64[1] five = {5}, int64[6] pads = {0,0,1,0,0,2}>
+{
+    a = Conv<kernel_shape=[3]>(x, w)
+    b = Slice(a, one, five, one)
+    c = Pad(b, pads)
+    y = Conv<kernel_shape=[2]>(c, v)
+}
+"""
+
 UNKNOWN = """
 <ir_version: 8, opset_import: ["" : 17, "acme" : 1]>
 unknown (float[2,3] x) => (float[2,3] y) {
@@ -77,7 +89,9 @@ def model(text: str) -> Model:
     return from_proto(proto)
 
 
-@pytest.mark.parametrize("text", [RESIDUAL, ATTENTION, FALLBACK], ids=["residual", "attention", "fallback"])
+@pytest.mark.parametrize(
+    "text", [RESIDUAL, ATTENTION, FALLBACK, SEQUENCE], ids=["residual", "attention", "fallback", "sequence"]
+)
 def test_a_lowered_network_equals_onnxruntime(text: str, tmp_path: Path) -> None:
     network = model(text)
     inputs = random_inputs(network, np.random.default_rng(1))
@@ -134,6 +148,7 @@ def test_buffers_that_live_together_do_not_overlap() -> None:
         ("cct_cifar10", {}),
         ("ppocr_cls_mbv3se", {"x": (1, 3, 48, 192)}),
         ("attacut_c", {"input": (1, 40)}),
+        ("silero_vad_16k_seq", {"input": (2, 576)}),
     ],
 )
 def test_real_networks_equal_onnxruntime(models_dir: Path, name: str, shapes: dict[str, tuple[int, ...]]) -> None:
