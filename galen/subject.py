@@ -11,10 +11,12 @@ from galen.backends.targets import find
 from galen.ir import Model, Samples
 from galen.ir.costs import costs
 from galen.ir.dataset import open_dataset
+from galen.ir.digest import digest
 from galen.ir.io import load
 from galen.ir.shapes import Shapes
 from galen.options import SearchOptions
 from galen.passes.fold_batchnorm import FoldBatchNorm
+from galen.passes.origin import ORIGIN
 from galen.passes.simplify import Simplify
 from galen.passes.space import Space, space_of
 
@@ -53,6 +55,7 @@ class Subject:
         model = original.clone()
         Simplify().apply(model)
         FoldBatchNorm().apply(model)
+        model.metadata_props[ORIGIN] = digest(model)  # candidates are rewritten from this, whatever this is from
         data = open_dataset(options.data, model)
         train = open_dataset(options.train_data, model) if options.train_data else data
         test = open_dataset(options.test_data, model) if options.test_data else None

@@ -11,12 +11,13 @@ from galen.ir.execute import one_line
 from galen.ir.io import from_proto, to_proto
 from galen.ir.shapes import infer, weights_as_inputs
 from galen.passes.base import Pass
+from galen.passes.downgrade import downgrade
 from galen.passes.inline_functions import InlineFunctions
 
 
 @dataclass(frozen=True)
 class ConvertOpset(Pass, name="convert-opset"):
-    """Convert the model to another version of the standard operators with ONNX's version converter.
+    """Convert the model to another version of the standard operators: forward with ONNX's converter, back node by node.
 
     Attributes:
         version: the version to convert to.
@@ -33,19 +34,27 @@ class ConvertOpset(Pass, name="convert-opset"):
 
     def apply(self, model: Model, /) -> bool:
         """Return whether the version was another."""
-        if model.opset_imports.get("") == self.version:
+        current = model.opset_imports.get("")
+        if current in (None, self.version):
             return False
         InlineFunctions().apply(model)
         infer(model)
-        try:
-            proto = version_converter.convert_version(to_proto(weights_as_inputs(model)), self.version)
-        except (RuntimeError, ValueError) as error:
-            raise GalenError(f"cannot be converted to opset {self.version}: {one_line(error)}") from error
-        converted = from_proto(proto)
-        _bring_weights(model, converted)
-        converted.metadata_props.update(model.metadata_props)
-        restore(model, converted)
+        if self.version < current:
+            downgrade(model, self.version)
+        else:
+            _upgrade(model, self.version)
         return True
+
+
+def _upgrade(model: Model, version: int) -> None:
+    try:
+        proto = version_converter.convert_version(to_proto(weights_as_inputs(model)), version)
+    except (RuntimeError, ValueError) as error:
+        raise GalenError(f"cannot be converted to opset {version}: {one_line(error)}") from error
+    converted = from_proto(proto)
+    _bring_weights(model, converted)
+    converted.metadata_props.update(model.metadata_props)
+    restore(model, converted)
 
 
 def _bring_weights(model: Model, converted: Model) -> None:

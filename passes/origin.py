@@ -1,31 +1,48 @@
 """Which model a policy belongs to: its digest, which rewritten models carry along."""
 
 from galen.ir import GalenError, Model
+from galen.ir.clone import clone
 from galen.ir.digest import digest
+from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.policy import Policy
+from galen.passes.simplify import Simplify
 
 ORIGIN = "galen.origin"
 
 
-def origin(model: Model) -> str:
-    """Return the digest of the model that this one was rewritten from, its own when it is the original."""
-    return model.metadata_props.get(ORIGIN) or digest(model)
+def stamp(model: Model, policy: Policy | None = None) -> None:
+    """Note in the model's metadata what it is rewritten from; call it before the first change.
+
+    That is the model which `policy` was made for; without one, the model as `simplify,fold-batchnorm` makes it, unless
+    it was rewritten before.
+
+    Raises:
+        GalenError: see `check`.
+    """
+    if policy is not None and policy.digest:
+        check(policy, model)
+        model.metadata_props[ORIGIN] = policy.digest
+    elif ORIGIN not in model.metadata_props:
+        model.metadata_props[ORIGIN] = digest(_plain(model))
 
 
-def stamp(model: Model) -> None:
-    """Note the origin in the model's metadata; call it before the first change that a policy asks for."""
-    model.metadata_props[ORIGIN] = origin(model)
+def _plain(model: Model) -> Model:
+    plain = clone(model)
+    Simplify().apply(plain)
+    FoldBatchNorm().apply(plain)
+    return plain
 
 
 def check(policy: Policy, model: Model) -> None:
     """Refuse a policy of another model.
 
     Raises:
-        GalenError: the policy names a digest that is not the model's origin.
+        GalenError: the policy names a digest that is neither the model's nor that of what it was rewritten from.
     """
-    if policy.digest and policy.digest != (found := origin(model)):
-        raise GalenError(
-            f"the policy is for model {policy.digest[:12]}, this one is {found[:12]}",
-            where="policy",
-            hint="apply simplify,fold-batchnorm first, as when the policy was made",
-        )
+    if policy.digest in ("", model.metadata_props.get(ORIGIN)) or policy.digest == (own := digest(model)):
+        return
+    raise GalenError(
+        f"the policy is for model {policy.digest[:12]}, this one is {own[:12]}",
+        where="policy",
+        hint="apply simplify,fold-batchnorm first, as when the policy was made",
+    )

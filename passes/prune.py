@@ -11,11 +11,11 @@ from typing import Literal
 
 import numpy as np
 
-from galen.ir import GalenError, Model, Samples, UsageError
+from galen.ir import DataType, GalenError, Model, Node, Samples, UsageError
 from galen.ir.clone import clone
 from galen.ir.costs import costs
 from galen.ir.coupling import Coupling, Cut, apply_cut, couple
-from galen.ir.edit import all_nodes
+from galen.ir.edit import all_nodes, const_tensor
 from galen.ir.shapes import Shapes
 from galen.passes import origin
 from galen.passes.allocation import Counts, Rules, counts_within, global_counts, local_counts, policy_counts
@@ -86,10 +86,10 @@ class Prune(Pass, name="prune"):
         Raises:
             GalenError: the policy is for another model, the criterion needs data, or the share cannot be removed.
         """
-        if any(node.op_type == "Shape" for node in all_nodes(model)):
+        if any(_computes_lengths(node) for node in all_nodes(model)):
             Simplify().apply(model)  # lengths that are computed hide what they tie
         whole = model if self.recover == "none" else clone(model)
-        origin.stamp(model)
+        origin.stamp(model, self.policy)
         cut = self._cut_in_steps(model)
         if cut and self.recover != "none":
             self._repair(model, whole, cut)
@@ -166,6 +166,14 @@ class Prune(Pass, name="prune"):
     def _cost(self, model: Model) -> int:
         found = costs(model, self.shapes)
         return found.macs if self.of == "macs" else found.parameters
+
+
+def _computes_lengths(node: Node) -> bool:
+    """Whether a node asks for a shape, or computes with constants that may be one."""
+    if node.op_type == "Shape":
+        return True
+    constants = [const_tensor(value) for value in node.inputs]
+    return bool(constants) and all(each is not None and each.dtype == DataType.INT64 for each in constants)
 
 
 def rank(

@@ -101,7 +101,7 @@ class Quantize(Pass, name="quantize"):
         widths = self._widths(model)
         if not widths:
             return False
-        origin.stamp(model)
+        origin.stamp(model, self.policy)
         quantize(model, widths, self._ranges, per_channel=self.per_channel)
         return True
 
