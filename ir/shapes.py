@@ -1,19 +1,17 @@
 """Shapes of values: inferred, read, and pinned where something needs numbers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import onnx
 import onnx_ir
 
-from galen.ir import edit, large
+from galen.ir import edit, large, stand_ins
 from galen.ir.errors import GalenError, UsageError
 from galen.ir.message import to_message
 
 _LARGE = 1024
 """Initializers of more elements than this are hidden from shape inference: their values cannot matter to a shape."""
-
-_NORMALISATIONS = frozenset({"GroupNormalization", "RMSNormalization", "MeanVarianceNormalization"})
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Input name -> the numbers that stand for its dimensions."""
@@ -39,14 +37,20 @@ def infer(model: onnx_ir.Model) -> bool:
     Known shapes are never forgotten. What cannot be inferred (custom operators) stays unknown.
     """
     try:
-        inferred = onnx.shape_inference.infer_shapes(without_weights(model), data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(_message(model), data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         raise GalenError(f"shapes do not fit: {' '.join(str(error).split())[:200]}") from error
     learnt = _learn_graph(model.graph, inferred.graph)
-    if _learn_same_shapes(model):
+    if _learn_carried(model):
         infer(model)
         return True
     return learnt
+
+
+def _message(model: onnx_ir.Model) -> onnx.ModelProto:
+    message = without_weights(model)
+    stand_ins.replace(message)
+    return message
 
 
 def _learn_graph(graph: onnx_ir.Graph, message: onnx.GraphProto) -> bool:
@@ -63,27 +67,20 @@ def _learn_graph(graph: onnx_ir.Graph, message: onnx.GraphProto) -> bool:
     return learnt
 
 
-def _learn_same_shapes(model: onnx_ir.Model) -> bool:
-    """Give outputs that ONNX leaves open the shape of the input that they must have it from.
-
-    Those are normalisations that ONNX knows as functions only, and values that a Loop carries without changing shape.
-    """
+def _learn_carried(model: onnx_ir.Model) -> bool:
+    """Give values whose shape a Loop keeps, which ONNX leaves open, the shape that they begin with."""
     learnt = False
     for node in edit.all_nodes(model):
-        for output, source in _same_shapes(node):
-            if output.shape is None and source is not None and source.shape is not None:
-                output.shape, output.type, learnt = source.shape, output.type or source.type, True
-    return learnt
-
-
-def _same_shapes(node: onnx_ir.Node) -> Iterator[tuple[onnx_ir.Value, onnx_ir.Value | None]]:
-    if node.op_type in _NORMALISATIONS:
-        yield node.outputs[0], node.inputs[0]
-    if node.op_type == "Loop" and not node.domain:
+        if node.op_type != "Loop" or node.domain:
+            continue
         (body,) = edit.subgraphs_of(node)
         for index, source in enumerate(node.inputs[2:]):
-            if source is not None and source.shape is not None and source.shape == body.outputs[index + 1].shape:
-                yield node.outputs[index], source
+            output = node.outputs[index]
+            if source is None or source.shape is None or output.shape is not None:
+                continue
+            if source.shape == body.outputs[index + 1].shape:
+                output.shape, output.type, learnt = source.shape, output.type or source.type, True
+    return learnt
 
 
 def _learn(value: onnx_ir.Value, known: onnx.TypeProto) -> bool:

@@ -41,11 +41,12 @@ class Slot:
 
 @dataclass(frozen=True)
 class Touch:
-    """One axis of one input of a node."""
+    """One axis of one input of a node. `zero`: the input that stands for zero in it, None: 0 does."""
 
     node: Node
     index: int
     axis: int
+    zero: int | None = None
 
 
 @dataclass(frozen=True)
@@ -195,9 +196,12 @@ class Axes:
         """State that the node is a layer whose weight is operand `weight`."""
         self.layers.append(Layer(self.node, weight, out_axis, in_axis))
 
-    def sum_over(self, index: int, axis: int) -> Ids:
-        """Ask for an axis that the node sums products over: a cut channel is one that contributes zero."""
-        self.sums.append(self._touch(index, axis))
+    def sum_over(self, index: int, axis: int, zero: int | None = None) -> Ids:
+        """Ask for an axis that the node sums products over: a cut channel is one that contributes zero.
+
+        `zero` is the input that holds what stands for zero (a zero point), None: 0 does.
+        """
+        self.sums.append(self._touch(index, axis, zero))
         return self.input(index, axis)
 
     def reduce(self, index: int, axis: int) -> Ids:
@@ -205,8 +209,8 @@ class Axes:
         self.reductions.append(self._touch(index, axis))
         return self.input(index, axis)
 
-    def _touch(self, index: int, axis: int) -> Touch:
-        return Touch(self.node, index, axis % max(len(self.input_dims(index) or ()), 1))
+    def _touch(self, index: int, axis: int, zero: int | None = None) -> Touch:
+        return Touch(self.node, index, axis % max(len(self.input_dims(index) or ()), 1), zero)
 
     def choose(self, flat: Ids, factors: Sequence[Ids], sizes: Sequence[int]) -> None:
         """State that `flat` is a row-major product of factors: it follows the one along which it can be cut."""

@@ -33,7 +33,7 @@ def mask(model: Model, cut: Cut) -> Model:
     for touch, kept in sums:
         if kept is not None:
             editor.enter(touch.node)
-            _zero(editor, touch.index, touch.axis, kept)
+            _zero(editor, touch, kept)
     for narrowing in narrowed:
         editor.enter(narrowing.node)
         _narrow(editor, narrowing)
@@ -42,11 +42,11 @@ def mask(model: Model, cut: Cut) -> Model:
 
 @dataclass(frozen=True)
 class _Narrowing:
-    """What a node that takes statistics may see: kept places by (input, axis); and its output, by axis with length."""
+    """What a node that takes statistics may see: kept places by (input, axis), and by (output, axis, old length)."""
 
     node: Node
     inputs: list[tuple[int, int, Ids]]
-    outputs: list[tuple[int, int, Ids]]
+    outputs: list[tuple[int, int, int, Ids]]
 
 
 def _nodes_that_reduce(touches: Iterable[Touch], cut: Cut) -> list[Node]:
@@ -56,8 +56,11 @@ def _nodes_that_reduce(touches: Iterable[Touch], cut: Cut) -> list[Node]:
 
 def _narrowing(node: Node, cut: Cut) -> _Narrowing:
     inputs = [(i, axis, kept) for i in range(len(node.inputs)) for axis, kept in _cut_axes(operand_key(node, i), cut)]
-    dims = dims_of(node.outputs[0]) or ()
-    outputs = [(axis, int(dims[axis] or 0), kept) for axis, kept in _cut_axes(str(node.outputs[0].name), cut)]
+    outputs = [
+        (i, axis, int((dims_of(value) or ())[axis] or 0), kept)
+        for i, value in enumerate(node.outputs)
+        for axis, kept in _cut_axes(str(value.name), cut)
+    ]
     return _Narrowing(node, inputs, outputs)
 
 
@@ -65,18 +68,21 @@ def _cut_axes(key: str, cut: Cut) -> Iterable[tuple[int, Ids]]:
     return cut.axes.get(key, {}).items()
 
 
-def _zero(editor: Rewriter, index: int, axis: int, kept: Ids) -> None:
-    """Multiply an input by 1 where it is kept and by 0 elsewhere."""
-    value = editor.given(index)
-    rank, length = editor.input_rank(index), editor.input_length(index, axis)
-    shape = [length if place == axis else 1 for place in range(rank)]
-    constant = const_value(value)
-    dtype = constant.dtype if constant is not None else value.dtype.numpy() if value.dtype else np.dtype(np.float32)
-    ones = np.isin(np.arange(length), kept).astype(dtype).reshape(shape)
-    if constant is not None:
-        editor.set_input(index, constant * ones)
-    else:
-        editor.insert_before(index, Node("", "Mul", [value, editor.constant_value(ones, f"{value.name}_mask")]))
+def _zero(editor: Rewriter, touch: Touch, kept: Ids) -> None:
+    """Keep an input where it is kept, and let it be zero elsewhere."""
+    value = editor.given(touch.index)
+    rank, length = editor.input_rank(touch.index), editor.input_length(touch.index, touch.axis)
+    stays = np.isin(np.arange(length), kept).reshape([length if axis == touch.axis else 1 for axis in range(rank)])
+    zero = editor.node.inputs[touch.zero] if touch.zero is not None else None
+    constant, nothing = const_value(value), const_value(zero)
+    if constant is not None and (zero is None or nothing is not None):
+        editor.set_input(touch.index, np.where(stays, constant, constant.dtype.type(0) if nothing is None else nothing))
+        return
+    if zero is None:
+        dtype = value.dtype.numpy() if value.dtype else np.dtype(np.float32)
+        zero = editor.constant_value(np.zeros((), dtype), f"{value.name}_zero")
+    stay = editor.constant_value(stays, f"{value.name}_mask")
+    editor.insert_before(touch.index, Node("", "Where", [stay, value, zero]))
 
 
 def _narrow(editor: Rewriter, narrowing: _Narrowing) -> None:
@@ -86,5 +92,5 @@ def _narrow(editor: Rewriter, narrowing: _Narrowing) -> None:
     """
     for index, axis, kept in narrowing.inputs:
         editor.gather_input(index, axis, kept)
-    for axis, length, kept in narrowing.outputs:
-        editor.gather_output(axis, np.searchsorted(kept, np.arange(length)).clip(max=len(kept) - 1))
+    for index, axis, length, kept in narrowing.outputs:
+        editor.gather_output(index, axis, np.searchsorted(kept, np.arange(length)).clip(max=len(kept) - 1))

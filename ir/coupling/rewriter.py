@@ -114,13 +114,27 @@ class Rewriter:
         """Put a Gather of constant positions before an input."""
         self.insert_before(index, self._gather(self.given(index), axis, places))
 
-    def gather_output(self, axis: int, places: Ids) -> None:
-        """Put a Gather of constant positions after output 0."""
-        output = self.node.outputs[0]
+    def spread_input(self, index: int, axis: int, kept: Ids) -> None:
+        """Stretch an input to its length before the cut, with zeros in the places that are gone."""
+        length = self.input_length(index, axis)
+        shape = [length if place == axis else 1 for place in range(self.input_rank(index))]
+        given = self.given(index)
+        self.gather_input(index, axis, np.searchsorted(kept, np.arange(length)).clip(max=len(kept) - 1))
+        ones = (
+            np.isin(np.arange(length), kept).reshape(shape).astype(given.dtype.numpy() if given.dtype else np.float32)
+        )
+        mask = self.constant_value(ones, f"{given.name}_mask")
+        self.insert_before(index, Node("", "Mul", [self.given(index), mask]))
+
+    def gather_output(self, index: int, axis: int, places: Ids) -> None:
+        """Put a Gather of constant positions after an output, whose name goes to what is gathered."""
+        output = self.node.outputs[index]
         uses = list(output.uses())
         replacement = self._place(self._gather(output, axis, places), output, before=False)
         for use in uses:
             use.node.replace_input_with(use.idx, replacement)
+        name, output.name = output.name, self._names.fresh(f"{output.name}_whole")
+        replacement.name = name
 
     def insert_before(self, index: int, node: Node) -> None:
         """Let input `index` come out of a new node."""

@@ -8,6 +8,7 @@ from galen.ir.coupling.rules import (
     control,
     convolution,
     elementwise,
+    fused,
     lengths,
     linear,
     normalization,
@@ -37,4 +38,7 @@ _FAMILIES = (
     selection,
 )
 
-RULES: Mapping[tuple[str, str], Rule] = {("", op): rule for family in _FAMILIES for op, rule in family.RULES.items()}
+RULES: Mapping[tuple[str, str], Rule] = {
+    **{("", op): rule for family in _FAMILIES for op, rule in family.RULES.items()},
+    **{("com.microsoft", op): rule for op, rule in fused.RULES.items()},
+}

@@ -24,9 +24,15 @@ def couple_elementwise(axes: Axes) -> None:
 
 
 def couple_broadcast_axes(axes: Axes, index: int, *, drop: int = 0, output_drop: int | None = None) -> None:
-    """Tie the axes of one input to those of output 0, without the last `drop` of the input, `output_drop` of both."""
+    """Tie the axes of one input to those of output 0, without the last `drop` of the input, `output_drop` of both.
+
+    What an input of unknown rank is combined with stays whole.
+    """
     dims, out = axes.input_dims(index), axes.output_dims(0)
     if dims is None or out is None:
+        if index < len(axes.node.inputs) and axes.node.inputs[index] is not None:
+            for axis in range(len(out or ())):
+                axes.freeze(axes.output(0, axis), f"{axes.label} reads a value of unknown rank")
         return
     lead = len(out) - (drop if output_drop is None else output_drop)
     for offset in range(1, len(dims) - drop + 1):

@@ -1,6 +1,7 @@
 """Matrix products, with either operand constant or none: a sum over the inner axis, the outer axes pass."""
 
 from collections import defaultdict
+from string import ascii_lowercase
 
 from galen.ir.coupling.axes import Axes, Ids
 from galen.ir.coupling.rule import Rule
@@ -21,13 +22,16 @@ def couple_gemm(axes: Axes) -> None:
     _start(axes, 0, 1, (rows, inner), (columns, depth))
 
 
-def couple_matmul(axes: Axes, *, right: int = 1) -> None:
-    """Tie A `[..., M, K]`, B `[..., K, N]` and Y `[..., M, N]`; leading axes broadcast, a vector has no outer axis."""
+def couple_matmul(axes: Axes, *, right: int = 1, zero: int | None = None) -> None:
+    """Tie A `[..., M, K]`, B `[..., K, N]` and Y `[..., M, N]`; leading axes broadcast, a vector has no outer axis.
+
+    The arguments say which inputs B and the zero point of A are.
+    """
     a, b = axes.input_dims(0), axes.input_dims(right)
     if a is None or b is None:
         return
     depth = -2 if len(b) > 1 else -1
-    axes.tie(axes.sum_over(0, -1), axes.sum_over(right, depth))
+    axes.tie(axes.sum_over(0, -1, zero), axes.sum_over(right, depth))
     if len(a) > 1:
         axes.tie(axes.input(0, -2), axes.output(0, -2 if len(b) > 1 else -1))
     if len(b) > 1:
@@ -43,8 +47,19 @@ def couple_matmul(axes: Axes, *, right: int = 1) -> None:
 
 def couple_qlinear_matmul(axes: Axes) -> None:
     """Tie QLinearMatMul: A and B at 0 and 3; B's scale and zero point may be per column."""
-    couple_matmul(axes, right=3)
-    for index, axis in ((1, -2), (2, -2), (4, -1), (5, -1)):
+    couple_matmul(axes, right=3, zero=2)
+    _couple_parameters(axes, (1, -2), (2, -2), (4, -1), (5, -1))
+
+
+def couple_matmul_integer(axes: Axes) -> None:
+    """Tie MatMulInteger: A and B at 0 and 1, their zero points at 2 and 3, B's possibly per column."""
+    couple_matmul(axes, zero=2 if axes.input_dims(2) is not None else None)
+    _couple_parameters(axes, (2, -2), (3, -1))
+
+
+def _couple_parameters(axes: Axes, *places: tuple[int, int]) -> None:
+    """Tie scales and zero points per row or column, `(input, axis of Y)`."""
+    for index, axis in places:
         dims = axes.input_dims(index)
         if dims and dims[-1] != 1:
             axes.tie(axes.input(index, len(dims) - 1), axes.output(0, axis))
@@ -65,8 +80,28 @@ def couple_einsum(axes: Axes) -> None:
     equation = axes.attribute("equation").replace(" ", "")
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
-    if not arrow or "." in equation or any(len(set(term)) < len(term) for term in terms):
+    if arrow and "." not in equation and all(len(set(term)) == len(term) for term in terms):
+        _couple_terms(axes, terms, right)
+
+
+def couple_fused_matmul(axes: Axes) -> None:
+    """Tie FusedMatMul's A and B: the last axes of each, or its first and those of the batch, may be exchanged."""
+    ranks = [len(axes.input_dims(index) or ()) for index in (0, 1)]
+    if min(ranks) < 2:
         return
+    batch = ascii_lowercase[: max(ranks) - 2]
+    a = _term(axes, "A", ("x", "y"), batch[max(ranks) - ranks[0] :])
+    b = _term(axes, "B", ("y", "z"), batch[max(ranks) - ranks[1] :])
+    _couple_terms(axes, [a, b], batch + "xz")
+
+
+def _term(axes: Axes, operand: str, letters: tuple[str, str], batch: str) -> str:
+    first, last = letters[::-1] if axes.attribute(f"trans{operand}", 0) else letters
+    return first + batch + last if axes.attribute(f"transBatch{operand}", 0) else batch + first + last
+
+
+def _couple_terms(axes: Axes, terms: list[str], right: str) -> None:
+    """Tie axes by their letters; of a product of two that are no weights, those that all share are heads."""
     letters: dict[str, list[Ids]] = defaultdict(list)
     for index, term in enumerate(terms):
         for axis, letter in enumerate(term):
@@ -77,6 +112,8 @@ def couple_einsum(axes: Axes) -> None:
     for first, *others in letters.values():
         for other in others:
             axes.tie(first, other)
+    if not any(is_weight(value) for value in axes.node.inputs):
+        axes.heads.extend(letters[letter][0] for letter in right if all(letter in term for term in terms))
     _start_einsum(axes, terms, right)
 
 
@@ -95,7 +132,7 @@ def _start_einsum(axes: Axes, terms: list[str], right: str) -> None:
 RULES = {
     "Gemm": Rule(couple_gemm),
     "MatMul": Rule(couple_matmul),
-    "MatMulInteger": Rule(couple_matmul),
+    "MatMulInteger": Rule(couple_matmul_integer),
     "QLinearMatMul": Rule(couple_qlinear_matmul),
     "Einsum": Rule(couple_einsum),
 }

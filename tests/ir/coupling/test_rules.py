@@ -27,6 +27,18 @@ CASES: dict[str, tuple[str, dict[str, int]]] = {
         { a = Conv (x, w)  b = Conv <group: int = 8, pads: ints = [1,1,1,1]> (a, u)  y = Conv (b, v) }""",
         {"a": 8},
     ),
+    "a filter that runs over the channels sees zeros in the places of those that are gone": (
+        """g (float[1,3,6,6] x) => (float[1,2,6,6] y) <float[8,3,1,1] w, float[1,1,3] f, float[2,8,1,1] v,
+            int64[3] i = {1,1,8}, int64[4] j = {1,8,1,1}>
+        { a = Conv (x, w)  p = GlobalAveragePool (a)  q = Reshape (p, i)  c = Conv <pads: ints = [1,1]> (q, f)
+          r = Reshape (c, j)  s = Sigmoid (r)  m = Mul (a, s)  y = Conv (m, v) }""",
+        {"a": 8},
+    ),
+    "a convolution of kernel 1 leaves its places alone": (
+        """g (float[1,5,6] x) => (float[1,5,2] y) <float[6,8] w, float[5,5,1] f, float[8,2] v>
+        { a = MatMul (x, w)  c = Conv (a, f)  y = MatMul (c, v) }""",
+        {"a": 8},
+    ),
     "transposed convolution": (
         """g (float[1,3,6,6] x) => (float[1,2,6,6] y) <float[8,3,1,1] w, float[8,6,1,1] u, float[6] c,
             float[2,6,1,1] v>
@@ -153,6 +165,21 @@ CASES: dict[str, tuple[str, dict[str, int]]] = {
           o = Attention <q_num_heads: int = 4, kv_num_heads: int = 2> (a, b, c)  y = MatMul (o, v) }""",
         {"a": 4, "c": 3},
     ),
+    "fused attention with one key head": (
+        """<ir_version: 10, opset_import: ["" : 23]>
+        g (float[1,5,6] x) => (float[1,5,2] y) <float[6,16] w, float[6,4] k, float[6,4] u, float[16,2] v>
+        { a = MatMul (x, w)  b = MatMul (x, k)  c = MatMul (x, u)
+          o = Attention <q_num_heads: int = 4, kv_num_heads: int = 1> (a, b, c)  y = MatMul (o, v) }""",
+        {"a": 4, "c": 4},
+    ),
+    "fused attention with a bias per head": (
+        """<ir_version: 10, opset_import: ["" : 23]>
+        g (float[1,5,6] x) => (float[1,5,2] y) <float[6,16] w, float[6,16] k, float[6,16] u, float[16,2] v,
+            float[1,4,5,5] m>
+        { a = MatMul (x, w)  b = MatMul (x, k)  c = MatMul (x, u)
+          o = Attention <q_num_heads: int = 4, kv_num_heads: int = 4> (a, b, c, m)  y = MatMul (o, v) }""",
+        {"a": 4, "c": 4},
+    ),
     "rotary positions": (
         """<ir_version: 10, opset_import: ["" : 23]>
         g (float[1,2,5,6] x) => (float[1,2,5,2] y) <float[6,8] w, float[1,5,4] p, float[1,5,4] q, float[8,2] v>
@@ -219,6 +246,27 @@ def test_cut_equals_mask(name: str, seed: int) -> None:
 
     assert difference(run(small), run(mask(whole, cut))) < 1e-5
     assert difference(run(small), run(whole)) > 1e-3, "the cut must show, or the comparison proves nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("heads follow one another", {"a": 2}),
+        ("fused attention, two query heads to a key head", {"a": 2}),
+        ("fused attention with one key head", {"a": 4}),
+        ("fused attention with a bias per head", {"a": 4}),
+    ],
+)
+def test_whole_heads(name: str, groups: dict[str, int]) -> None:
+    whole = case(name)
+    coupling = couple(whole, heads=True)
+    cut = coupling.cut({group.name: np.arange(1, group.size) for group in coupling.groups})
+    small = clone(whole)
+    apply_cut(small, cut)
+
+    assert {group.name: group.size for group in coupling.groups} == groups
+    assert difference(run(small), run(mask(whole, cut))) < 1e-5
+    assert difference(run(small), run(whole)) > 1e-3
 
 
 def test_every_axis_that_no_rule_asks_for_stays_and_says_why() -> None:
