@@ -1,12 +1,15 @@
 """Times programs on a device through TVM's RPC: a board that registered at a tracker, or one addressed directly."""
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -20,6 +23,8 @@ from galen.backends.target import Target
 from galen.ir.errors import GalenError
 
 _LIBRARY = "galen-network.so"
+_GRACE = 5.0
+"""Seconds that a device has to say itself that a session lasts too long."""
 _OUTLIER = 3.0
 """Repeats further from the median than this many (scaled) median absolute deviations are dropped."""
 
@@ -123,12 +128,35 @@ class RpcRunner:
         from tvm import relax  # noqa: PLC0415
 
         session = self._connection.open()
-        try:
-            session.upload(str(library))
-            yield session, relax.VirtualMachine(session.load_module(library.name), session.cpu())
-            session.remove(library.name)
-        finally:
-            session.get_function("CloseRPCConnection")()
+        with _within(self._connection.timeout + _GRACE):
+            try:
+                session.upload(str(library))
+                yield session, relax.VirtualMachine(session.load_module(library.name), session.cpu())
+                session.remove(library.name)
+            finally:
+                session.get_function("CloseRPCConnection")()
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after `seconds`, and again as often: a device may fall silent, and TVM waits.
+
+    Signals come to the main thread alone; in others, only the limit that the device itself keeps is kept.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _late)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _late(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise TimeoutError("it does not answer in time")
 
 
 def without_outliers(times: np.ndarray) -> np.ndarray:

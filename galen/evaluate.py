@@ -9,6 +9,9 @@ from galen.backends.latency import Latency
 from galen.ir import GalenError, Model
 from galen.passes.policy import Policy
 
+_TORCH_OUT_OF_MEMORY = "can't allocate memory"
+"""How torch says it: it has no exception of its own for the memory of a processor."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -42,4 +45,8 @@ def attempt(evaluate: Callable[[], Evaluation]) -> Evaluation:
     except GalenError as error:
         return Evaluation(Outcome(error=str(error)))
     except MemoryError:
+        return Evaluation(Outcome(error="out of memory"))
+    except RuntimeError as error:
+        if _TORCH_OUT_OF_MEMORY not in str(error):
+            raise
         return Evaluation(Outcome(error="out of memory"))

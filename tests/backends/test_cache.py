@@ -7,11 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from one_conv import CONV
 
 from galen.backends.cache import LatencyCache
-from galen.backends.kernels.base import Image
-from galen.backends.kernels.conv import DirectConv
-from galen.backends.kernels.window import Window
 from galen.backends.objects import objects
 from galen.backends.targets import find
 from galen.ir.errors import GalenError
@@ -115,14 +113,14 @@ def test_what_finds_no_room_is_used_all_the_same(tmp_path: Path, caplog: pytest.
 
 
 def test_a_damaged_object_file_is_compiled_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    kernel, target = DirectConv(Image(1, 8, 8, 8, 1), Image(1, 8, 8, 8, 1), Window(3, 3, top=1, left=1)), find("host")
-    (path,) = objects([kernel], target, tmp_path).values()
+    target = find("host")
+    (path,) = objects([CONV], target, tmp_path).values()
     whole, made = path.read_bytes(), path.stat().st_mtime_ns
-    assert objects([kernel], target, tmp_path) == {kernel.symbol(target): path}
+    assert objects([CONV], target, tmp_path) == {CONV.symbol(target): path}
     assert (path.stat().st_mtime_ns, caplog.messages) == (made, [])
     for damaged in (whole[: len(whole) // 2], whole[:100] + b"!" + whole[101:], b""):
         path.write_bytes(damaged)
-        objects([kernel], target, tmp_path)
+        objects([CONV], target, tmp_path)
         assert path.read_bytes() == whole
     assert caplog.messages == [f"{path}: damaged; compiled anew"] * 3
 

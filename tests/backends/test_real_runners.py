@@ -2,24 +2,13 @@
 
 import numpy as np
 import pytest
+from one_conv import CONV, example, program
 
 from galen.backends.device import judge
-from galen.backends.kernels.base import Image
-from galen.backends.kernels.conv import DirectConv
-from galen.backends.kernels.window import Window
 from galen.backends.local_runner import LocalRunner, Plan
-from galen.backends.program import Call, Program
 from galen.backends.rpc_runner import Connection, RpcRunner, without_outliers
 from galen.backends.targets import find
 from galen.ir.errors import GalenError
-
-CONV = DirectConv(Image(1, 8, 8, 8, 1), Image(1, 8, 8, 8, 1), Window(3, 3, top=1, left=1))
-
-
-def program(target: str) -> Program:
-    weights, bias = (np.ones(spec.shape, np.float32) for spec in CONV.args[1:3])
-    calls = (Call(CONV, (0, 1, 2, 3), "conv", "Conv"),)
-    return Program(find(target), CONV.args, {1: weights, 2: bias}, {"x": 0}, {"y": 3}, calls)
 
 
 def test_this_machine_is_measured() -> None:
@@ -31,10 +20,9 @@ def test_this_machine_is_measured() -> None:
 
 
 def test_this_machine_computes_the_reference() -> None:
-    x = CONV.source.place(np.random.default_rng(0).standard_normal((1, 8, 8, 8)).astype(np.float32))
+    x, expected = example()
     found = LocalRunner(find("host")).outputs(program("host"), {"x": x})["y"]
-    ones = [np.ones(spec.shape, np.float32) for spec in CONV.args[1:3]]
-    np.testing.assert_allclose(found, CONV.reference(x, *ones)[0], atol=1e-4)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_too_few_measurements() -> None:

@@ -2,16 +2,18 @@
 
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from galen.agents.catalogue import NAMES, make
 from galen.agents.goal import Goal
@@ -86,6 +88,23 @@ def loop(journal: Journal, agent: str, pool: Pool | None = None) -> Loop:
     )
 
 
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_episodes import Journal, loop
+from galen.ir import GalenError
+with Journal.open(Path(sys.argv[1]), create=True) as journal:
+    loop(journal, "joint").run(3, None)
+    size = sum(path.stat().st_size for path in Path(sys.argv[1]).parent.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size, 2 * size))
+    try:
+        loop(journal, "joint").run(24, None)
+    except GalenError as error:
+        print(error)
+"""
+
+
 def results(journal: Journal) -> list[tuple]:
     return [(e.number, str(e.policy), e.outcome, e.met, e.reward, e.layers) for e in journal.episodes()]
 
@@ -127,10 +146,12 @@ def test_a_candidate_that_cannot_be_built_is_recorded_and_the_search_goes_on(tmp
         assert all(e.policy.groups["conv0"].keep == 4 and not e.met for e in failed)
 
 
-def test_running_out_of_memory_costs_one_candidate(tmp_path: Path) -> None:
+@pytest.mark.parametrize("allocate", [np.empty, torch.empty])
+def test_running_out_of_memory_costs_one_candidate(allocate: Callable[[int], object], tmp_path: Path) -> None:
     class Hungry(Toy):
         def evaluate(self, policy: Policy, rivals: Sequence[Outcome]) -> Evaluation:
-            raise MemoryError
+            allocate(10**15)
+            return super().evaluate(policy, rivals)
 
     with Journal.open(tmp_path / "journal.db", create=True) as journal:
         assert loop(journal, "random", Inline(Hungry())).run(3, None)
@@ -178,6 +199,19 @@ def test_sigkill_at_any_moment_loses_at_most_the_running_episodes(workers: str, 
     with Journal.open(path, create=True) as journal:
         loop(journal, "joint", Hurrying(int(workers))).run(24, None)
         assert results(journal) == expected
+
+
+def test_a_full_disk_ends_the_search_and_what_was_written_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, path, Path(__file__).parent], capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r".*journal\.db: cannot be written: .+ \(make room, then --resume\)\n", done.stdout), done
+    with Journal.open(tmp_path / "whole.db", create=True) as whole, Journal.open(path) as journal:
+        loop(whole, "joint").run(24, None)
+        assert 0 < len(journal.episodes()) < 24
+        loop(journal, "joint").run(24, None)
+        assert results(journal) == results(whole)
 
 
 def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
