@@ -77,12 +77,11 @@ def _zero(editor: Rewriter, touch: Touch, kept: Ids) -> None:
     constant, nothing = const_value(value), const_value(zero)
     if constant is not None and (zero is None or nothing is not None):
         editor.set_input(touch.index, np.where(stays, constant, constant.dtype.type(0) if nothing is None else nothing))
-        return
-    if zero is None:
-        dtype = value.dtype.numpy() if value.dtype else np.dtype(np.float32)
-        zero = editor.constant_value(np.zeros((), dtype), f"{value.name}_zero")
-    stay = editor.constant_value(stays, f"{value.name}_mask")
-    editor.insert_before(touch.index, Node("", "Where", [stay, value, zero]))
+    elif zero is None:
+        editor.zero_input(touch.index, stays)
+    else:
+        stay = editor.constant_value(stays, f"{value.name}_mask")
+        editor.insert_before(touch.index, Node("", "Where", [stay, value, zero]))
 
 
 def _narrow(editor: Rewriter, narrowing: _Narrowing) -> None:

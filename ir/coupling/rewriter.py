@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from galen.ir import GalenError, Graph, Model, Node, Value, convert_attribute
 from galen.ir.coupling.axes import Ids, dims_of, operand_key
@@ -116,15 +117,17 @@ class Rewriter:
 
     def spread_input(self, index: int, axis: int, kept: Ids) -> None:
         """Stretch an input to its length before the cut, with zeros in the places that are gone."""
-        length = self.input_length(index, axis)
-        shape = [length if place == axis else 1 for place in range(self.input_rank(index))]
-        given = self.given(index)
+        length, rank = self.input_length(index, axis), self.input_rank(index)
         self.gather_input(index, axis, np.searchsorted(kept, np.arange(length)).clip(max=len(kept) - 1))
-        ones = (
-            np.isin(np.arange(length), kept).reshape(shape).astype(given.dtype.numpy() if given.dtype else np.float32)
-        )
-        mask = self.constant_value(ones, f"{given.name}_mask")
-        self.insert_before(index, Node("", "Mul", [self.given(index), mask]))
+        stays = np.isin(np.arange(length), kept)
+        self.zero_input(index, stays.reshape([length if place == axis else 1 for place in range(rank)]))
+
+    def zero_input(self, index: int, stays: NDArray[np.bool_]) -> None:
+        """Multiply a computed input by 1 where it stays and by 0 elsewhere."""
+        value = self.given(index)
+        dtype = value.dtype.numpy() if value.dtype else np.dtype(np.float32)
+        ones = self.constant_value(stays.astype(dtype), f"{value.name}_mask")
+        self.insert_before(index, Node("", "Mul", [value, ones]))
 
     def gather_output(self, index: int, axis: int, places: Ids) -> None:
         """Put a Gather of constant positions after an output, whose name goes to what is gathered."""
