@@ -103,7 +103,7 @@ def set_initializer(value: onnx_ir.Value, array: np.ndarray) -> None:
     tensor = onnx_ir.tensor(np.asarray(array, order="C"), name=value.name)
     value.const_value = tensor
     value.shape = onnx_ir.Shape(tensor.shape.numpy())
-    value.dtype = tensor.dtype
+    value.type = onnx_ir.TensorType(tensor.dtype)  # a new one: copies of the model share the old
 
 
 def own_initializer(node: onnx_ir.Node, index: int, names: Names) -> onnx_ir.Value:

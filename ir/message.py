@@ -4,8 +4,12 @@ import onnx
 import onnx_ir
 
 from galen.ir.errors import GalenError, root_cause
+from galen.ir.sparse import densified
 
 _MALFORMED = (onnx_ir.serde.SerdeError, ValueError, TypeError, KeyError)
+
+_FOREIGN = "galen.type"
+"""Key in a value's scratch memory: its type in protobuf, where the IR has none (maps, which classifiers return)."""
 
 
 def to_message(model: onnx_ir.Model) -> onnx.ModelProto:
@@ -15,9 +19,14 @@ def to_message(model: onnx_ir.Model) -> onnx.ModelProto:
         GalenError: something in the model has no form in protobuf.
     """
     try:
-        return onnx_ir.to_proto(model)
+        message = onnx_ir.to_proto(model)
     except _MALFORMED as error:
         raise GalenError(f"malformed model: {root_cause(error)}") from error
+    for infos, values in ((message.graph.input, model.graph.inputs), (message.graph.output, model.graph.outputs)):
+        for info, value in zip(infos, values, strict=True):
+            if _FOREIGN in value.meta:
+                info.type.CopyFrom(value.meta[_FOREIGN])
+    return message
 
 
 def from_message(message: onnx.ModelProto) -> onnx_ir.Model:
@@ -26,7 +35,38 @@ def from_message(message: onnx.ModelProto) -> onnx_ir.Model:
     Raises:
         GalenError: the message contradicts itself.
     """
+    plain = densified(message)
+    foreign = {info.name: info.type for info in _infos(plain.graph) if is_foreign(info.type)}
+    if foreign:
+        plain = _untyped(plain)
     try:
-        return onnx_ir.from_proto(message)
+        model = onnx_ir.from_proto(plain)
     except _MALFORMED as error:
         raise GalenError(f"malformed model: {root_cause(error)}") from error
+    for value in (*model.graph.inputs, *(output for node in model.graph for output in node.outputs)):
+        if value.name in foreign:
+            value.meta[_FOREIGN] = foreign[value.name]
+    return model
+
+
+def is_foreign(kind: onnx.TypeProto) -> bool:
+    """Return whether the IR has no form for a type."""
+    if kind.HasField("sequence_type"):
+        return is_foreign(kind.sequence_type.elem_type)
+    if kind.HasField("optional_type"):
+        return is_foreign(kind.optional_type.elem_type)
+    return bool(kind.HasField("map_type") or kind.HasField("opaque_type"))
+
+
+def _infos(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    return [*graph.input, *graph.output, *graph.value_info]
+
+
+def _untyped(message: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy without the types that the IR has no form for."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(message)
+    for info in _infos(copy.graph):
+        if is_foreign(info.type):
+            info.ClearField("type")
+    return copy

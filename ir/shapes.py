@@ -8,7 +8,7 @@ import onnx_ir
 
 from galen.ir import edit, large, stand_ins
 from galen.ir.errors import GalenError, UsageError
-from galen.ir.message import to_message
+from galen.ir.message import is_foreign, to_message
 
 _LARGE = 1024
 """Initializers of more elements than this are hidden from shape inference: their values cannot matter to a shape."""
@@ -85,6 +85,8 @@ def _learn_carried(model: onnx_ir.Model) -> bool:
 
 def _learn(value: onnx_ir.Value, known: onnx.TypeProto) -> bool:
     learnt = False
+    if is_foreign(known):
+        return False
     if value.type is None and known.WhichOneof("value"):
         value.type, learnt = onnx_ir.serde.deserialize_type_proto_for_type(known), True
     shape = onnx_ir.serde.deserialize_type_proto_for_shape(known)

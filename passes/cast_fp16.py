@@ -7,6 +7,7 @@ import numpy as np
 
 from galen.ir import DataType, Graph, Model, Node, TensorProtocol, TensorType, Value, convert_attribute, tensor
 from galen.ir.edit import Names, attribute, const_value, drop_unused, new_initializer, set_attribute, subgraphs_of
+from galen.ir.schemas import allows, schema_of
 from galen.ir.shapes import infer
 from galen.passes.base import Pass
 
@@ -35,7 +36,7 @@ SINGLE_ONLY = frozenset(
         "Upsample",
     }
 )
-"""Operators that keep computing in fp32: they take nothing else, or runtimes have no other code for them."""
+"""Operators that keep computing in fp32: what they take need not have their precision, or runtimes have no code."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,34 @@ class CastFp16(Pass, name="cast-fp16"):
         """Return whether there was anything in fp32."""
         infer(model)
         caster = _Caster(model.graph, Names(model))
-        nodes = [node for node in model.graph if self._has_half(node)]
+        version = model.opset_imports.get("", 1)
+        nodes = [node for node in model.graph if self._may_change(node) and _has_half(node, version)]
         for node in nodes:
             caster.halve(node)
         caster.restore_readers(frozenset(nodes))
         return caster.changed
 
-    def _has_half(self, node: Node) -> bool:
-        excluded = any(fnmatchcase(node.name or "", pattern) for pattern in self.exclude)
-        return not (excluded or node.domain or node.op_type in SINGLE_ONLY or any(True for _ in subgraphs_of(node)))
+    def _may_change(self, node: Node) -> bool:
+        return not (node.op_type in SINGLE_ONLY or any(fnmatchcase(node.name or "", name) for name in self.exclude))
+
+
+def _has_half(node: Node, version: int) -> bool:
+    """Return whether a standard operator takes and returns fp16 wherever this node has fp32."""
+    schema = None if node.domain else schema_of(node, version)
+    if schema is None or any(True for _ in subgraphs_of(node)):
+        return False
+    taken = [(schema.inputs, index, value) for index, value in enumerate(node.inputs)]
+    given = [(schema.outputs, index, value) for index, value in enumerate(node.outputs)]
+    for parameters, index, value in taken + given:
+        if value is not None and not isinstance(value.type, TensorType | None):
+            return False
+        if value is not None and _is_single(value) and not allows(parameters, index, DataType.FLOAT16):
+            return False
+    return True
+
+
+def _is_single(value: Value) -> bool:
+    return isinstance(value.type, TensorType) and value.dtype == DataType.FLOAT
 
 
 class _Caster:
@@ -77,7 +97,7 @@ class _Caster:
     def halve(self, node: Node) -> None:
         """Let `node` read fp16 values, and compute them."""
         for index, value in enumerate(node.inputs):
-            if value is not None and value.dtype == DataType.FLOAT:
+            if value is not None and _is_single(value):
                 if value not in self._halves:
                     self._halves[value] = self._half_of(value)
                 node.replace_input_with(index, self._halves[value])
@@ -85,8 +105,8 @@ class _Caster:
                 self.changed = True
         _halve_attributes(node)
         for output in node.outputs:
-            if output.dtype == DataType.FLOAT:
-                output.dtype = DataType.FLOAT16
+            if _is_single(output):
+                output.type = TensorType(DataType.FLOAT16)
                 self._retyped.append(output)
                 self.changed = True
 

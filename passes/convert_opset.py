@@ -7,12 +7,16 @@ from onnx import version_converter
 
 from galen.ir import GalenError, Model, UsageError
 from galen.ir.clone import restore
+from galen.ir.edit import all_nodes
 from galen.ir.execute import one_line
 from galen.ir.io import from_proto, to_proto
 from galen.ir.shapes import infer, weights_as_inputs
 from galen.passes.base import Pass
 from galen.passes.downgrade import downgrade
 from galen.passes.inline_functions import InlineFunctions
+
+_SCAN_WITHOUT_BATCH = 9
+"""The opset whose Scan lost its axis of samples: ONNX's converter has not noticed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class ConvertOpset(Pass, name="convert-opset"):
 
 
 def _upgrade(model: Model, version: int) -> None:
+    for node in all_nodes(model):
+        if node.op_type == "Scan" and not node.domain and model.opset_imports[""] < _SCAN_WITHOUT_BATCH <= version:
+            raise GalenError(f"Scan has another form from opset {_SCAN_WITHOUT_BATCH} on", where=f"node {node.name}")
     try:
         proto = version_converter.convert_version(to_proto(weights_as_inputs(model)), version)
     except (RuntimeError, ValueError) as error:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx.defs import OpSchema, SchemaError, get_schema
+from onnx.defs import OpSchema
 
 from galen.ir import GalenError, Model, Node, Value
 from galen.ir.edit import all_nodes, attribute, const_value, drop_unused, set_attribute
+from galen.ir.schemas import allows, schema_of
 from galen.ir.shapes import static_shape
 
 _REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
@@ -54,9 +55,9 @@ def downgrade(model: Model, version: int) -> None:
 
 def _rewrite(node: Node, current: int, version: int) -> None:
     """Go back one version of the operator after the other."""
-    schema = _schema(node, current)
+    schema = schema_of(node, current)
     while schema is not None and schema.since_version > version:
-        older = _schema(node, schema.since_version - 1)
+        older = schema_of(node, schema.since_version - 1)
         if older is None or older.deprecated:
             raise GalenError(f"opset {version} has no {node.op_type}", where=_where(node))
         step = node.op_type, schema.since_version
@@ -73,13 +74,6 @@ def _rewrite(node: Node, current: int, version: int) -> None:
 
 def _where(node: Node) -> str:
     return f"node {node.name or node.op_type}"
-
-
-def _schema(node: Node, version: int) -> OpSchema | None:
-    try:
-        return get_schema(node.op_type, version, "")
-    except SchemaError:
-        return None
 
 
 def _move_to_attributes(node: Node, moved: Mapping[int, str]) -> None:
@@ -106,7 +100,8 @@ def _describes(older: OpSchema, newer: OpSchema, node: Node) -> bool:
     """Return whether the older schema allows the node, and takes for granted what the newer one does."""
     if not older.min_input <= len(node.inputs) <= older.max_input or len(node.outputs) > older.max_output:
         return False
-    if not all(_takes(older, index, value) for index, value in enumerate(node.inputs)):
+    known = [(index, value.dtype) for index, value in enumerate(node.inputs) if value is not None and value.dtype]
+    if not all(allows(older.inputs, index, dtype) for index, dtype in known):
         return False
     if not all(
         _says_nothing(newer, name, attribute(node, name)) for name in node.attributes if name not in older.attributes
@@ -116,12 +111,6 @@ def _describes(older: OpSchema, newer: OpSchema, node: Node) -> bool:
     if any(older.attributes[name].default_value != newer.attributes[name].default_value for name in silent):
         return False
     return all(name in node.attributes for name, attr in older.attributes.items() if attr.required)
-
-
-def _takes(schema: OpSchema, index: int, value: Value | None) -> bool:
-    if value is None or value.dtype is None:
-        return True
-    return f"tensor({value.dtype.name.lower()})" in schema.inputs[min(index, len(schema.inputs) - 1)].types
 
 
 def _says_nothing(schema: OpSchema, name: str, value: Any) -> bool:

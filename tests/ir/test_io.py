@@ -14,9 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from galen.ir import GalenError
 from galen.ir.edit import const_value, set_initializer
+from galen.ir.execute import run
 from galen.ir.io import from_proto, load, save, to_proto
 from galen.ir.large import tensors
 from galen.ir.tensors import StoredTensor
+from galen.passes.simplify import Simplify
 
 
 def model_of(weight: np.ndarray, **tensor: object) -> onnx.ModelProto:
@@ -266,3 +268,47 @@ def test_what_is_no_graph_is_refused(nodes: str, message: str) -> None:
     text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) {{ {nodes} }}'
     with pytest.raises(GalenError, match=message):
         from_proto(onnx.parser.parse_model(text))
+
+
+def sparse_model(places: np.ndarray, *, node: bool) -> onnx.ModelProto:
+    """x times [[1, 0, 0], [0, 0, 2]], which is given by its two numbers."""
+    values = numpy_helper.from_array(np.float32([1, 2]), "w")
+    sparse = helper.make_sparse_tensor(values, numpy_helper.from_array(places, "places"), [2, 3])
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", size]) for name, size in (("x", 2), ("y", 3)))
+    nodes = [helper.make_node("Constant", [], ["w"], sparse_value=sparse)] if node else []
+    graph = helper.make_graph([*nodes, helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [x], [y])
+    if not node:
+        graph.sparse_initializer.append(sparse)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize("node", [True, False])
+@pytest.mark.parametrize("places", [np.array([0, 5]), np.array([[0, 0], [1, 2]])])
+def test_sparse_constants_become_dense(places: np.ndarray, node: bool) -> None:
+    (dense,) = tensors(from_proto(sparse_model(places, node=node)))
+    np.testing.assert_array_equal(dense.numpy(), [[1, 0, 0], [0, 0, 2]])
+
+
+def test_sparse_constants_out_of_place_are_refused() -> None:
+    with pytest.raises(GalenError, match="sparse tensor w: its indices do not fit"):
+        from_proto(sparse_model(np.array([0, 6]), node=False))
+
+
+def test_classifiers_may_return_maps(tmp_path: Path) -> None:
+    """What scikit-learn's exporter writes by default, and the IR has no type for."""
+    kind = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    )
+    x, p = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 2]) for name in "xp")
+    nodes = [
+        helper.make_node("Normalizer", ["x"], ["p"], domain="ai.onnx.ml", norm="L1"),
+        helper.make_node("ZipMap", ["p"], ["z"], domain="ai.onnx.ml", classlabels_int64s=[3, 4]),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [p, helper.make_value_info("z", kind)])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
+    model = from_proto(helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    Simplify().apply(model)
+    save(model, tmp_path / "model.onnx")
+    assert onnx.load(tmp_path / "model.onnx").graph.output[1].type == kind
+    (row,) = run(load(tmp_path / "model.onnx"), {"x": np.float32([[1, 3]])})["z"]
+    assert row == {3: 0.25, 4: 0.75}

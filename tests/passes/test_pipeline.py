@@ -9,7 +9,7 @@ import numpy as np
 import onnx.parser
 import pytest
 
-from galen.ir import GalenError, Model, UsageError
+from galen.ir import DataType, GalenError, Model, UsageError
 from galen.ir.edit import Names, const_value, new_initializer, set_initializer
 from galen.ir.execute import Arrays, random_inputs
 from galen.ir.io import from_proto
@@ -139,6 +139,12 @@ def test_calling_a_pass_leaves_the_original_alone() -> None:
     rewritten = Simplify()(model)
     assert show(model) == before
     assert [node.op_type for node in rewritten.graph] == ["Mul"]
+
+
+def test_copies_do_not_share_the_types_of_values() -> None:
+    model = small()
+    Pipeline.parse("cast-fp16").apply(model.clone())
+    assert [value.dtype for value in model.graph.outputs] == [DataType.FLOAT]
 
 
 def test_the_report_says_what_each_pass_did() -> None:
