@@ -25,7 +25,8 @@ class Hyper:
         discount: of the next step's value. Every step is paid the reward of its whole episode, so 0 makes the value
             of a step exactly that reward; anything else adds up copies of it.
         tau: share of the networks that moves into their targets at each update.
-        warmup: episodes of uniform actions before learning.
+        warmup: episodes before learning, of uniform actions or around a policy that the agent was given.
+        warmup_noise: deviation of the latter; 0: always uniform.
         noise, noise_decay, noise_floor: deviation of the exploration, its factor per episode, its least value.
         updates: minibatches per step of an episode; 0: one per episode.
         imitation: weight of the squared distance to the actions of the best episodes in the actor's loss
@@ -42,6 +43,7 @@ class Hyper:
     batch: int = 64
     capacity: int = 10_000
     warmup: int = 10
+    warmup_noise: float = 0.15
     noise: float = 0.2
     noise_decay: float = 0.97
     noise_floor: float = 0.05
@@ -63,6 +65,7 @@ PUBLISHED = Hyper(
     batch=128,
     capacity=2000,
     warmup=10,
+    warmup_noise=0.0,
     noise=0.5,
     noise_decay=0.95,
     noise_floor=0.0,

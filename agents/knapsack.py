@@ -22,7 +22,9 @@ from galen.passes.policy import INT8, Bits, Keep, Policy
 from galen.passes.space import GroupRange
 
 _BEYOND = 1.02
-"""How far a network that answers at random is from the original, relative to the worst of all single changes."""
+"""How far a network that answers by chance is taken to be from the original, relative to the worst single change."""
+_LEAST = 1e-6
+"""What a change leaves standing when the network answers worse than by chance."""
 
 _ROUNDS = 4
 _BISECTIONS = 20
@@ -86,9 +88,9 @@ class Knapsack:
         self._asked += 1
         return allocate(self.problem, share * self._aim.budget_ms)
 
-    def tell(self, policy: Policy, outcome: Outcome) -> None:  # noqa: ARG002
+    def tell(self, policy: Policy, outcome: Outcome) -> None:
         """Remember the best outcome: with an accuracy bound, the budget follows it."""
-        self._aim.saw(outcome)
+        self._aim.saw(policy, outcome)
 
     def state(self) -> dict[str, Any]:
         """Return how many were asked, and the aim."""
@@ -109,11 +111,36 @@ def allocate(problem: Problem, budget_ms: float) -> Policy:
     """
     options = _options(problem)
     chosen = [0] * len(options)
+    found: dict[tuple[int, ...], None] = {}
     for _ in range(_ROUNDS):
-        before, chosen = chosen, _allocate_from(problem, options, chosen, budget_ms)
-        if chosen == before:
-            break
-    return _merge(problem, options, chosen)
+        chosen = _fill(problem, options, _allocate_from(problem, options, chosen, budget_ms), budget_ms)
+        found[tuple(chosen)] = None
+
+    def order(chosen: Sequence[int]) -> tuple[float, float]:
+        excess = problem.predict(_merge(problem, options, chosen)) - budget_ms
+        return max(excess, 0.0), sum(choices[j][1] for choices, j in zip(options, chosen, strict=True))
+
+    return _merge(problem, options, min(found, key=order))
+
+
+def _fill(
+    problem: Problem, options: list[list[tuple[Policy, float]]], chosen: list[int], budget_ms: float
+) -> list[int]:
+    """Return `chosen` with what is left of the budget spent: one change at a time, the one that saves most loss."""
+    while True:
+        better = sorted(
+            (loss - choices[chosen[i]][1], i, j)
+            for i, choices in enumerate(options)
+            for j, (_, loss) in enumerate(choices)
+            if loss < choices[chosen[i]][1]
+        )
+        for _, i, j in better:
+            candidate = [*chosen[:i], j, *chosen[i + 1 :]]
+            if problem.predict(_merge(problem, options, candidate)) <= budget_ms:
+                chosen = candidate
+                break
+        else:
+            return chosen
 
 
 def _allocate_from(
@@ -165,17 +192,13 @@ def _cuts(group: GroupRange, losses: "Losses") -> list[tuple[Policy, float]]:
 
 
 class Losses:
-    """Additive losses from the divergences of single changes.
-
-    Args:
-        sensitivity: what it has no value for is taken for a divergence of the ratio.
-    """
+    """Additive losses from the divergences of single changes; what was not probed is taken to diverge by its ratio."""
 
     def __init__(self, sensitivity: Sensitivity) -> None:
         self._sensitivity = sensitivity
         curves = [*sensitivity.sparsity.values(), *sensitivity.activation.values(), *sensitivity.weight.values()]
         worst = max((kl for curve in [*curves, tuple(sensitivity.int8.values())] for kl in curve), default=1.0)
-        self._random = _BEYOND * worst + 1e-12
+        self._chance = sensitivity.chance or _BEYOND * worst or 1.0
 
     def cut(self, group: GroupRange, count: int) -> float:
         """Return the loss of keeping `count` channels."""
@@ -199,7 +222,7 @@ class Losses:
         return self._additive(float(np.interp(ratio, RATIOS, np.maximum.accumulate(curve))))
 
     def _additive(self, divergence: float) -> float:
-        return -math.log(max(1 - divergence / self._random, 1e-9))
+        return -math.log(max(1 - divergence / self._chance, _LEAST))
 
 
 def _merge(problem: Problem, options: list[list[tuple[Policy, float]]], chosen: Sequence[int]) -> Policy:

@@ -50,7 +50,7 @@ class Layerwise:
         """Remember the episode that leads to `policy`, whoever proposed it, and learn."""
         if states := self._states(policy):
             self._replay.extend(np.array(states), self._aim.walk.plan(policy), self._rewards(policy, outcome))
-        self._aim.saw(outcome)
+        self._aim.saw(policy, outcome)
         self._told += 1
         if self._told >= self.hyper.warmup and len(self._replay) >= self.hyper.batch:
             self._ddpg.learn(self._replay, max(round(self.hyper.updates * len(states)), 1))
@@ -74,11 +74,11 @@ class Layerwise:
         self._aim.load(state["aim"])
 
     def _explore(self) -> np.ndarray:
-        """Return a plan `[steps, parameters]`: uniform while warming up, then the actor's with truncated noise."""
-        shape = (len(self._aim.walk.steps), len(self.parameters))
-        if self._told < self.hyper.warmup:
-            return self._generator.random(shape)
+        """Return a plan `[steps, parameters]`: random while warming up, then the actor's with truncated noise."""
         hyper = self.hyper
+        shape = (len(self._aim.walk.steps), len(self.parameters))
+        if self._told < hyper.warmup:
+            return self._warm_up(shape)
         deviation = max(hyper.noise * hyper.noise_decay ** (self._told - hyper.warmup), hyper.noise_floor)
         plan = np.zeros(shape)
         policy, previous = self._aim.walk.start(), np.zeros(len(self.parameters))
@@ -88,6 +88,12 @@ class Layerwise:
             previous = plan[i] = _truncated_normal(mean, deviation, self._generator)
             policy = self._aim.walk.apply(policy, step, previous)
         return plan
+
+    def _warm_up(self, shape: tuple[int, int]) -> np.ndarray:
+        known = self._aim.nearest
+        if known is None or self.hyper.warmup_noise == 0:
+            return self._generator.random(shape)
+        return _truncated_normal(self._aim.walk.plan(known[0]), self.hyper.warmup_noise, self._generator)
 
     def _rewards(self, policy: Policy, outcome: Outcome) -> np.ndarray:
         """Return what every step is paid: the same for all, unless the reward is r3."""

@@ -23,15 +23,15 @@ class Random:
 
     def __post_init__(self) -> None:
         self._generator = np.random.default_rng(self.problem.seed)
-        self._aim = Aim(self.problem, Walk.of(self.problem.space, self.parameters))
+        self._aim = Aim(self.problem, Walk.of(self.problem.space, self.parameters), first=self.parameters)
 
     def ask(self) -> Policy:
         """Return the next random policy."""
         return self._aim.policy(self._generator.random((len(self._aim.walk.steps), len(self.parameters))))
 
-    def tell(self, policy: Policy, outcome: Outcome) -> None:  # noqa: ARG002
+    def tell(self, policy: Policy, outcome: Outcome) -> None:
         """Remember the best outcome: with an accuracy bound, the budget follows it."""
-        self._aim.saw(outcome)
+        self._aim.saw(policy, outcome)
 
     def state(self) -> dict[str, Any]:
         """Return the generator and the aim."""

@@ -30,12 +30,14 @@ class Sensitivity:
         sparsity: by group, one value per ratio.
         activation, weight: by layer, one value per ratio of `REFERENCE_BITS` (the other operand at 8 bits).
         int8: by layer.
+        chance: of a network that gives every sample the same answer, the mean of the original's; 0: unknown.
     """
 
     sparsity: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     activation: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     int8: Mapping[str, float] = field(default_factory=dict)
+    chance: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -44,13 +46,14 @@ class Sensitivity:
             "activation": {k: list(v) for k, v in self.activation.items()},
             "weight": {k: list(v) for k, v in self.weight.items()},
             "int8": dict(self.int8),
+            "chance": self.chance,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Sensitivity":
         """Read what `to_json` returned."""
         curves = {key: {k: tuple(v) for k, v in data[key].items()} for key in ("sparsity", "activation", "weight")}
-        return cls(**curves, int8=dict(data["int8"]))
+        return cls(**curves, int8=dict(data["int8"]), chance=data.get("chance", 0.0))
 
 
 def divergence(reference: np.ndarray, changed: np.ndarray) -> float:
@@ -96,7 +99,12 @@ def measure(space: Space, probe: Probe) -> Sensitivity:
         activations = sorted({pair.activation_bits for pair in layer.widths if pair.activation_bits <= REFERENCE_BITS})
         weight[layer.name] = tuple(kl(_one(layer, Bits(_bits(r, weights), 8))) for r in RATIOS)
         activation[layer.name] = tuple(kl(_one(layer, Bits(8, _bits(r, activations)))) for r in RATIOS)
-    return Sensitivity(sparsity, activation, weight, integer)
+    return Sensitivity(sparsity, activation, weight, integer, _chance(reference))
+
+
+def _chance(reference: np.ndarray) -> float:
+    same = np.log(np.exp(reference).mean(axis=0, keepdims=True).clip(1e-30))
+    return divergence(reference, np.broadcast_to(same, reference.shape))
 
 
 def _one(layer: LayerRange, bits: Bits) -> Policy:

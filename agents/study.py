@@ -61,7 +61,7 @@ class StudySearcher:
 
     def tell(self, policy: Policy, outcome: Outcome) -> None:
         """Add the trial that `policy` is."""
-        self._aim.saw(outcome)
+        self._aim.saw(policy, outcome)
         params = self._parameters(policy)
         asked = next((trial for trial in self._asked if trial["params"] == params), None)
         if asked is not None:

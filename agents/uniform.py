@@ -48,9 +48,9 @@ class Uniform:
         excess = self.problem.predict(self._policies[index]) - self._aim.budget_ms
         return excess > 0, abs(excess)
 
-    def tell(self, policy: Policy, outcome: Outcome) -> None:  # noqa: ARG002
+    def tell(self, policy: Policy, outcome: Outcome) -> None:
         """Remember the best outcome: with an accuracy bound, the budget follows it."""
-        self._aim.saw(outcome)
+        self._aim.saw(policy, outcome)
 
     def state(self) -> dict[str, Any]:
         """Return what was asked, and the aim."""

@@ -25,6 +25,8 @@ from galen.probing import Prober
 from galen.subject import Subject
 
 MOST_COUNTS = 8
+WARM_SHARES = (1.0, 0.97, 0.94)
+"""Of the latency that is allowed: a prediction can be a little low."""
 WARM_POLICIES = 5
 """How many of an earlier search's best policies a new one starts from."""
 
@@ -59,7 +61,9 @@ class Setup:
             return []
         if options.warm_start == "knapsack":
             goal = self.problem.goal
-            return [allocate(self.problem, goal.max_latency_ms or 0.7 * goal.reference.latency_ms)]
+            budget = goal.max_latency_ms or 0.7 * goal.reference.latency_ms
+            given = (allocate(self.problem, share * budget) for share in WARM_SHARES)
+            return list({str(policy): policy for policy in given}.values())
         with Journal.open(Path(options.warm_start) / JOURNAL) as journal:
             known = [episode for episode in journal.episodes() if episode.outcome.error is None]
         known.sort(key=lambda episode: self.problem.goal.rank(episode.outcome))

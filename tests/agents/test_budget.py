@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from galen.agents.budget import fit
+from galen.agents.budget import fill, fit
 
 plans = arrays(float, (6, 1), elements=st.floats(0, 1))
 
@@ -16,18 +16,31 @@ def latency(plan: np.ndarray) -> float:
 
 @given(plans, st.floats(0.5, 5.5))
 def test_the_fitted_plan_is_within_the_budget_and_near_it(plan: np.ndarray, budget: float) -> None:
-    fitted = latency(fit(plan, latency, budget))
+    fitted = latency(fit(plan, latency, budget, moved=[0]))
     assert fitted <= budget + 1e-9
     assert fitted > 0.7 * budget
 
 
 @given(plans, st.floats(0.5, 5.5))
 def test_the_order_of_the_layers_survives(plan: np.ndarray, budget: float) -> None:
-    fitted = fit(plan, latency, budget)
+    fitted = fit(plan, latency, budget, moved=[0])
     ordered = np.argsort(plan[:, 0], kind="stable")
     assert (np.diff(fitted[ordered, 0]) >= -1e-12).all()
 
 
 def test_where_no_shift_is_fast_enough_the_fastest_is_taken() -> None:
-    fitted = fit(np.full((3, 1), 0.5), lambda plan: 10 + latency(plan), 1.0)
+    fitted = fit(np.full((3, 1), 0.5), lambda plan: 10 + latency(plan), 1.0, moved=[0])
     assert latency(fitted) < 0.1
+
+
+@given(plans, st.floats(0.5, 5.5))
+def test_what_a_common_shift_leaves_of_the_budget_is_filled_step_by_step(plan: np.ndarray, budget: float) -> None:
+    def coarse(plan: np.ndarray) -> float:
+        return float(np.ceil(4 * (1 - plan)).sum() / 4)
+
+    fitted = fit(plan, coarse, budget, moved=[0])
+    filled = fill(fitted, coarse, budget, moved=[0])
+    assert coarse(filled) >= coarse(fitted)
+    assert coarse(filled) <= max(budget, coarse(fitted))
+    if coarse(fitted) <= budget < 5:
+        assert budget - coarse(filled) < 0.25 or (filled < 0.25).all()
