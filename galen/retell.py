@@ -58,7 +58,9 @@ def _figures(episode: Episode | None) -> data.Figures | None:
     if episode is None or episode.outcome.error is not None:
         return None
     outcome = episode.outcome
-    return data.Figures(outcome.accuracy, outcome.latency_ms, outcome.bytes)
+    return data.Figures(
+        outcome.accuracy, outcome.latency_ms, outcome.bytes, samples=outcome.samples, raced=outcome.raced
+    )
 
 
 def _episode(episode: Episode) -> data.Episode:

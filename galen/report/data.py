@@ -15,12 +15,16 @@ class Figures:
         latency_ms: of one inference on the target.
         bytes: weights at their assigned widths.
         test_accuracy: share of 1 on data that no choice was made with.
+        samples: how many `accuracy` is a share of; 0: unknown.
+        raced: whether scoring stopped after them, the model being dominated for certain.
     """
 
     accuracy: float
     latency_ms: float
     bytes: int
     test_accuracy: float | None = None
+    samples: int = 0
+    raced: bool = False
 
 
 @dataclass(frozen=True)

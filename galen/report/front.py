@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 48
 
 @dataclass(frozen=True)
 class Dot:
-    """One model; `role` is `missed`, `met`, `front`, `best` or `baseline`, `run` its series, `tip` the hover."""
+    """One model; `role` is one of those of the style sheet, `run` its series, `tip` the hover."""
 
     x: float
     y: float
@@ -70,18 +70,30 @@ def _dots(run: Run, index: int, x: Scale, y: Scale) -> list[Dot]:
     on_front = {episode.index for episode in nondominated(run.episodes)}
 
     def dot(figures: Figures, role: str, *head: str) -> Dot:
-        tip = (*head, percent(figures.accuracy), milliseconds(figures.latency_ms), size(figures.bytes))
+        tip = (*head, _accuracy(figures), milliseconds(figures.latency_ms), size(figures.bytes))
         return Dot(x(figures.latency_ms), y(figures.accuracy), role, index, tip)
 
     dots = []
     for episode in sorted(run.episodes, key=lambda e: (e.index in on_front, e.feasible)):
         if episode.figures:
-            role = "front" if episode.index in on_front else "met" if episode.feasible else "missed"
+            role = "front" if episode.index in on_front else _role(episode.figures, episode.feasible)
             dots.append(dot(episode.figures, role, f"{run.agent}, episode {episode.index}", *_reward(episode)))
     dots.append(dot(run.baseline, "baseline", "original, fp32"))
     if run.best:
         dots.append(dot(run.best, "best", f"{run.agent}: winner, from episode {run.best_episode}"))
     return dots
+
+
+def _role(figures: Figures, feasible: bool) -> str:
+    return "raced" if figures.raced else "met" if feasible else "missed"
+
+
+def _accuracy(figures: Figures) -> str:
+    """Return the accuracy, and of what it is a share."""
+    text = percent(figures.accuracy)
+    if figures.raced:
+        return f"about {text}: stopped after {figures.samples} samples"
+    return f"{text} of {figures.samples} samples" if figures.samples else text
 
 
 def _reward(episode: Episode) -> tuple[str, ...]:

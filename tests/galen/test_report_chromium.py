@@ -51,6 +51,22 @@ def test_is_drawn(a_run: Callable[..., Run], chromium: str, tmp_path: Path) -> N
     assert columns.max() - columns.min() > WIDTH / 3  # the front spans the chart
 
 
+def test_runs_are_compared_in_colours_of_their_own(a_run: Callable[..., Run], chromium: str, tmp_path: Path) -> None:
+    """Both fronts span the chart, blue and orange, and the table above names both agents."""
+    from PIL import Image
+
+    page, picture = tmp_path / "comparison.html", tmp_path / "page.png"
+    write([a_run(), a_run("random", 1, "resnet20-random")], page)
+    browse(chromium, page, tmp_path / "profile", f"--screenshot={picture}")
+    pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    for colour in ((0x2A, 0x6F, 0xD0), (0xD9, 0x64, 0x0F)):
+        drawn = (abs(pixels - colour) < 12).all(axis=2)
+        columns = np.flatnonzero(drawn[300:1000].any(axis=0))
+        assert columns.max() - columns.min() > WIDTH / 4
+    text = browse(chromium, page, tmp_path / "profile", "--dump-dom")
+    assert re.search(r"resnet20-joint.*<td>joint.*resnet20-random.*<td>random", text, re.DOTALL)
+
+
 def test_hovering_shows_the_episode(a_run: Callable[..., Run], chromium: str, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     write([a_run()], page)

@@ -43,6 +43,19 @@ def test_draws_one_dot_per_evaluated_episode_and_the_failures_as_text(a_run: Mak
     assert "7: out of memory" in page
 
 
+def test_an_estimated_accuracy_is_drawn_as_one_and_says_of_how_many_samples(a_run: MakeRun) -> None:
+    run = a_run()
+    slow = max((e for e in run.episodes if e.figures), key=lambda e: e.figures.latency_ms if e.figures else 0)
+    assert slow.figures is not None
+    raced = replace(slow, figures=replace(slow.figures, accuracy=0.1, samples=300, raced=True))
+    others = [replace(e, figures=e.figures and replace(e.figures, samples=1000)) for e in run.episodes if e is not slow]
+    page = render([replace(run, episodes=(*others, raced))])
+    assert len(re.findall(r'class="dot raced run-0" [^>]*about 10\.00 %: stopped after 300 samples', page)) == 1
+    assert "scoring stopped" in page
+    assert " % of 1000 samples\n" in page
+    assert "scoring stopped" not in render([run])
+
+
 def test_names_from_a_model_cannot_become_markup(a_run: MakeRun) -> None:
     run = a_run()
     nasty = replace(run.layers[1], name='"><script>alert(1)</script>', kernel_after="<b>")
