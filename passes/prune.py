@@ -21,6 +21,7 @@ from galen.passes import origin
 from galen.passes.allocation import Counts, Rules, counts_within, global_counts, local_counts, policy_counts
 from galen.passes.base import Pass, bound
 from galen.passes.criteria import Aggregate, CriterionName, Evidence, Normalise, Vector, comparable, score
+from galen.passes.criteria import find as find_criterion
 from galen.passes.policy import Policy
 from galen.passes.recover import Reconstruction, Statistics
 from galen.passes.simplify import Simplify
@@ -36,7 +37,7 @@ class Prune(Pass, name="prune"):
         sparsity: share to remove, of the channels of every group, or of all channels together if `global`.
         of: what `sparsity` is a share of: of channels, or of the parameters or MACs of all layers.
         policy: channels kept by group name.
-        criterion: what makes a channel important.
+        criterion: what makes a channel important; other packages may bring more.
         aggregate: how the layers of a group agree on its channels.
         normalise: how groups are made comparable for a global ranking.
         global: rank the channels of all groups together.
@@ -53,7 +54,7 @@ class Prune(Pass, name="prune"):
     sparsity: float | None = None
     of: Literal["channels", "parameters", "macs"] = "channels"
     policy: Policy | None = None
-    criterion: CriterionName | None = None
+    criterion: CriterionName | str | None = None
     aggregate: Aggregate = "sum"
     normalise: Normalise = "auto"
     global_: bool = False
@@ -72,6 +73,8 @@ class Prune(Pass, name="prune"):
     def __post_init__(self) -> None:
         if (self.sparsity is None) == (self.policy is None):
             raise UsageError("prune takes either sparsity or policy")
+        if self.criterion is not None:
+            find_criterion(self.criterion)
         for share in (self.sparsity or 0, *self.ratios.values()):
             if not 0 <= share < 1:
                 raise UsageError(f"sparsity {share} is not a share from 0 to below 1")

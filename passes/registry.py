@@ -8,6 +8,7 @@ import pkgutil
 from importlib.metadata import EntryPoint, entry_points
 
 import galen.passes
+from galen.ir import plugins
 from galen.ir.errors import GalenError
 from galen.passes.base import Pass
 
@@ -46,10 +47,7 @@ def _import_all() -> None:
 
 
 def _load(entry: EntryPoint) -> None:
-    try:
-        kind = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise GalenError(f"cannot be imported: {error}", where=f"pass {entry.name} ({entry.value})") from error
+    kind = plugins.load(entry)
     if not (isinstance(kind, type) and issubclass(kind, Pass)):
         raise GalenError("is not a pass", where=f"entry point {entry.name} = {entry.value}", hint="point to the class")
     Pass.registry.setdefault(entry.name, kind)

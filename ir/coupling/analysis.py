@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from galen.ir import Graph, Model, Node, Value
+from galen.ir import GalenError, Graph, Model, Node, Value, plugins
 from galen.ir.coupling.axes import Axes, dims_of
 from galen.ir.coupling.channels import Coupling
 from galen.ir.coupling.grouping import find_groups
@@ -10,6 +10,9 @@ from galen.ir.coupling.rule import Rule
 from galen.ir.coupling.rules import RULES
 from galen.ir.edit import all_nodes, subgraphs_of
 from galen.ir.shapes import infer
+
+GROUP = "galen.rules"
+"""Entry points of other packages' coupling rules, each named `domain.Operator`."""
 
 
 def couple(model: Model, rules: Mapping[tuple[str, str], Rule] = RULES, *, heads: bool = False) -> Coupling:
@@ -56,8 +59,16 @@ def _walk(graph: Iterable[Node], axes: Axes, rules: Mapping[tuple[str, str], Rul
 
 
 def rule_of(node: Node, rules: Mapping[tuple[str, str], Rule] = RULES) -> Rule | None:
-    """Return the rule of a node's operator, None when there is none."""
-    return rules.get(("" if node.domain == "ai.onnx" else node.domain, node.op_type))
+    """Return the rule of a node's operator, that of another package where the table has none, None without any.
+
+    Raises:
+        GalenError: what the other package registers is no rule.
+    """
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    rule = rules.get((domain, node.op_type)) or plugins.find(GROUP, f"{domain}.{node.op_type}".lstrip("."))
+    if rule is not None and not isinstance(rule, Rule):
+        raise GalenError("is no galen.ir.coupling.Rule", where=f"entry point of {node.op_type} in {GROUP}")
+    return rule
 
 
 def _freeze(axes: Axes, value: Value, reason: str) -> None:

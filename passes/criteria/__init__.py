@@ -4,6 +4,6 @@ A criterion judges every layer that computes or reads a group; what they say is 
 """
 
 from galen.passes.criteria.evidence import Evidence, Vector
-from galen.passes.criteria.ranking import CRITERIA, Aggregate, CriterionName, Normalise, comparable, score
+from galen.passes.criteria.ranking import CRITERIA, Aggregate, CriterionName, Normalise, comparable, find, score
 
-__all__ = ["CRITERIA", "Aggregate", "CriterionName", "Evidence", "Normalise", "Vector", "comparable", "score"]
+__all__ = ["CRITERIA", "Aggregate", "CriterionName", "Evidence", "Normalise", "Vector", "comparable", "find", "score"]

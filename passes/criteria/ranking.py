@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from galen.ir import UsageError
+from galen.ir import UsageError, plugins
 from galen.ir.coupling import Group
 from galen.passes.criteria import magnitude, reading, taylor
 from galen.passes.criteria.evidence import Evidence, Vector
@@ -44,6 +44,24 @@ _COMPARABLE = frozenset({"lamp", "taylor", "hessian", "random"})
 _TINY = float(np.finfo(np.float64).tiny)
 
 
+GROUP = "galen.criteria"
+"""Entry points of other packages' criteria, each named as `prune{criterion=…}` names it."""
+
+
+def find(name: str) -> Criterion:
+    """Return the criterion of that name, Galen's own or one that another package brings.
+
+    Raises:
+        UsageError: there is none.
+        GalenError: the package that brings it cannot be imported.
+    """
+    found: Criterion | None = CRITERIA.get(name) or plugins.find(GROUP, name)
+    if found is None:
+        known = ", ".join([*CRITERIA, *plugins.names(GROUP)])
+        raise UsageError(f"unknown criterion {name!r}", where="criterion", hint=f"one of {known}")
+    return found
+
+
 def score(evidence: Evidence, group: Group, criterion: str = "l1", aggregate: Aggregate = "sum") -> Vector:
     """Return the importance of the channels of a group, `[size]`. Where the criterion has nothing to say, that of L2.
 
@@ -51,10 +69,7 @@ def score(evidence: Evidence, group: Group, criterion: str = "l1", aggregate: Ag
         UsageError: there is no such criterion.
         GalenError: it needs data, and there is none.
     """
-    judge = CRITERIA.get(criterion)
-    if judge is None:
-        raise UsageError(f"unknown criterion {criterion!r}", hint=f"one of {', '.join(CRITERIA)}")
-    votes = judge(evidence, group) or magnitude.l2(evidence, group)
+    votes = find(criterion)(evidence, group) or magnitude.l2(evidence, group)
     return AGGREGATES[aggregate](votes) if votes else np.zeros(group.size)
 
 
