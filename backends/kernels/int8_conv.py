@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from galen.backends.kernels.base import Image, Kernel, Spec
+from galen.backends.kernels.emit import Emitter, Expr, pieces
 from galen.backends.kernels.requantize import LIMITS, Addend, add, requantize
 from galen.backends.kernels.window import Window
 
@@ -83,6 +84,16 @@ class Int8Conv(Kernel):
             limits = others[2]
             value = add(*((other, value) if self.addend.first else (value, other)), others[1], limits)
         return [self.sink.place(value, limits[0])]
+
+
+def clear_padding(e: Emitter, image: Image, buffer: Expr, zero: Expr, first: int) -> None:
+    """Write `zero` into the channels from `first` on, which only pad `image`, of all pixels inside the border."""
+    if first == image.channels:
+        return
+    with e.loop(image.n) as n, e.loop(image.h) as y, e.loop(image.w) as x:
+        for at, lanes in pieces(image.channels - first, STEP):
+            place = n, y + image.border, x + image.border, first + at
+            e.store(buffer, e.splat(zero, lanes, "int8"), *place, lanes=lanes)
 
 
 def split(extent: int, size: int) -> list[tuple[int, int, int]]:

@@ -95,27 +95,26 @@ class Int8Mul(Kernel):
             left, right, zeros, scale, limits, out = e.args
             sink, lanes = self.sink, 4 if e.arm else VECTOR
 
-            def splat(value: Expr) -> Expr:
-                return e.T.broadcast(e.T.Cast("float32", value), lanes)
-
             bounds = [e.let(e.load(limits, i)) for i in range(3)]
-            a_zero, b_zero, y_zero, nothing = (splat(e.let(e.load(zeros, i))) for i in range(4))
-            factor, back = splat(e.let(e.load(scale, 0))), e.let(bounds[0] - e.load(zeros, 2))
+            a_zero, b_zero, y_zero, nothing = (e.T.broadcast(e.let(e.load(zeros, i)), lanes) for i in range(4))
+            y_zero, nothing = (e.let(e.T.Cast(f"float32x{lanes}", v)) for v in (y_zero, nothing))
+            factor, back = e.splat(e.let(e.load(scale, 0)), lanes), e.let(bounds[0] - e.load(zeros, 2))
             clear_border(e, sink, out, e.T.Cast("int8", bounds[0]))
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
                 at = (n, y, x, c * VECTOR)
                 pairs = zip(read(e, self.left, left, at), read(e, self.right, right, at), strict=True)
-                values = [e.T.fma((a - a_zero) * (b - b_zero), factor, nothing) + y_zero for a, b in pairs]
+                products = [e.T.Cast(f"float32x{lanes}", (a - a_zero) * (b - b_zero)) for a, b in pairs]
+                values = [e.T.fma(p, factor, nothing) + y_zero for p in products]
                 result = narrow(e, values, lanes, (back, *bounds[1:]))
                 e.store(out, result, n, y + sink.border, x + sink.border, c * VECTOR, lanes=VECTOR)
         return e.function
 
 
 def read(e: Emitter, image: Image, buffer: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> list[Expr]:
-    """Return 16 channels of a pixel as fp32, in vectors of the target; a single pixel stands for all."""
+    """Return 16 channels of a pixel as int32, in vectors of the target; a single pixel stands for all."""
     n, y, x, c = at
     n, y, x = (0 if extent == 1 else i for i, extent in ((n, image.n), (y, image.h), (x, image.w)))
     bytes_ = e.let(e.load(buffer, n, y + image.border, x + image.border, c, lanes=VECTOR))
     lanes = 4 if e.arm else VECTOR
     wide = e.let(e.T.Cast(f"int32x{VECTOR}", bytes_))
-    return [e.T.Cast(f"float32x{lanes}", e.part(wide, i, lanes, VECTOR)) for i in range(0, VECTOR, lanes)]
+    return [e.part(wide, i, lanes, VECTOR) for i in range(0, VECTOR, lanes)]

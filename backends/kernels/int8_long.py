@@ -13,7 +13,7 @@ import numpy as np
 
 from galen.backends.kernels.emit import Emitter, Expr
 from galen.backends.kernels.int8_conv import STEP
-from galen.backends.kernels.int8_span import SpanConv, Tile
+from galen.backends.kernels.int8_span import SpanConv, Tile, reduce
 from galen.backends.kernels.requantize import Requantizer
 from galen.backends.kernels.simd import halves, intrinsic, saddlp, smull, transposed_sum
 
@@ -64,12 +64,15 @@ class _LongTile:
             for register in pixel:
                 register.set(e.splat(0, 4 if e.arm else 8, "int32"))
         rows, columns, _ = self.conv.spans
-        with e.loop(rows) as row, e.loop(columns) as column, e.loop(self.conv.steps) as step:
+
+        def step(row: Expr, column: Expr, step: Expr) -> None:
             values = [self._pixel(n, *self.conv.address(y, x + p, row, column), step) for p in range(pixels)]
             for c in range(CHANNELS):
                 weight = self._weight(c, row, column, step)
                 for p in range(pixels):
                     sums[p][c].set(sums[p][c].value + self._products(values[p], weight))
+
+        reduce(e, (rows, columns, self.conv.steps), step)
         bias = e.load(self.bias, self.channel, lanes=CHANNELS)
         results = [[self._total([register.value for register in pixel]) + bias] for pixel in sums]
         self.epilogue.write(results, [(n, y, x + p) for p in range(pixels)], self.channel)

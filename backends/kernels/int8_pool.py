@@ -97,7 +97,7 @@ class Int8AveragePool(Kernel):
             image, x_zero, scale, counts, limits, out = e.args
             lanes, bounds = _lanes(e), _limits(e, limits)
             x_scale, y_scale, y_zero, nothing = (e.splat(e.let(e.load(scale, i)), lanes) for i in range(4))
-            less = e.splat(e.T.Cast("float32", e.load(x_zero, 0)), lanes)
+            less = e.splat(e.load(x_zero, 0), lanes)
             back = e.let(bounds[0] - e.T.Cast("int32", e.load(scale, 2)))
             clear_border(e, sink, out, e.T.Cast("int8", bounds[0]))
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
@@ -108,7 +108,8 @@ class Int8AveragePool(Kernel):
                     row, column = _address(window, (y, x), (ky, kx))
                     pixel = (n, row, column, c * VECTOR)
                     for total, value in zip(totals, read(e, self.source, image, pixel), strict=True):
-                        total.set(total.value + e.T.fma(value - less, x_scale, nothing))
+                        centred = e.T.Cast(f"float32x{lanes}", value - less)
+                        total.set(total.value + e.T.fma(centred, x_scale, nothing))
                 count = e.splat(e.load(counts, y, x), lanes)
                 values = [total.value / count / y_scale + y_zero for total in totals]
                 result = narrow(e, values, lanes, (back, *bounds[1:]))

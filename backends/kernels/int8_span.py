@@ -5,19 +5,26 @@ neighbours, so the reduction runs over spans of `kw * channels` bytes, 16 at a t
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit
-from galen.backends.kernels.int8_conv import STEP, Int8Conv, split
+from galen.backends.kernels.int8_conv import STEP, Int8Conv, clear_padding, split
 from galen.backends.kernels.requantize import Requantizer
 from galen.backends.target import Target
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
+
+
+UNROLLED, PIECE = 9, 4
+"""Steps up to which a whole reduction is one piece of code (leaving a loop costs a third of a step), and in a loop."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,9 @@ class SpanConv(Int8Conv):
         with emit(self.args, target) as e:
             epilogue = Requantizer(e, self.sink, self.addend, e.args[3:], self.lanes(e))
             clear_border(e, self.sink, e.args[-1], epilogue.border)
-            for first, count, width in split(self.sink.channels, self.width(e)):
+            used = -(-self.sink.c // self.lanes(e)) * self.lanes(e)
+            clear_padding(e, self.sink, e.args[-1], epilogue.border, used)
+            for first, count, width in split(used, self.width(e)):
                 with e.loop(count) as index:
                     self.rows(e, self.tile(e, epilogue, first + index * width, width))
         return e.function
@@ -84,6 +93,20 @@ class SpanConv(Int8Conv):
             for first, count, pixels in split(self.sink.w, min(tile.pixels, self.sink.w)):
                 with e.loop(count) as index:
                     tile.emit(n, y, first + index * pixels, pixels)
+
+
+def reduce(e: Emitter, extents: tuple[int, int, int], step: Callable[[Expr, Expr, Expr], None]) -> None:
+    """Emit `step(row, column, step)` for all of them, without loops where they are few."""
+    if prod(extents) <= UNROLLED:
+        for place in product(*map(range, extents)):
+            step(*place)
+        return
+    rows, columns, steps = extents
+    with e.loop(rows) as row, e.loop(columns) as column:
+        for first, count, size in split(steps, min(steps, PIECE)):
+            with e.loop(count) as index:
+                for at in range(size):
+                    step(row, column, first + index * size + at)
 
 
 class Tile(Protocol):

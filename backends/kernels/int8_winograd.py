@@ -1,15 +1,17 @@
 """Exact integer Winograd convolution F(4x4, 3x3) for cores without int8 dot products (Lavin and Gray 2016).
 
-The transforms of the published algorithm have fractions; here every row of G is multiplied by its denominator, which
-makes all numbers integers: pixels and weights become int16 (at most 100 * 128 and 49 * 127), and the result is
-576 = 2^6 * 9 times the sum wanted. int32 wraps, but 9 has an inverse modulo 2^32, so that after a multiplication by it
-and a shift by 6 the sum is exact as long as it is below 2^25 in magnitude: `fits` says so for given weights.
+The transforms of the published algorithm have fractions; here the rows of G are multiplied by integers, which makes all
+numbers integers: pixels and weights become int16 (at most 100 * 128 and 192 * 127), and the result is 576 = 2^6 * 9
+times the sum wanted. int32 wraps, but 9 has an inverse modulo 2^32, so that after a multiplication by it and a shift by
+6 the sum is exact as long as it is below 2^25 in magnitude: `fits` says so for given weights.
 
 A product of 16-bit numbers costs as much as one of fp32, a quarter of a vector instruction, so this needs half the
-instructions of direct convolution in int8. Weights are ordered `[16 channels][36][ci][16 channels]`.
+instructions of direct convolution in int8. Channels that only pad the images are left out. Weights are ordered `[blocks
+of up to 16 channels][36][ci][channels of the block]`. Where a side is no multiple of four the last tile begins earlier
+and computes some pixels again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,8 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from galen.backends.kernels.border import clear_border
-from galen.backends.kernels.emit import Emitter, Expr, emit
-from galen.backends.kernels.int8_conv import STEP, Int8Conv, split
+from galen.backends.kernels.emit import Emitter, Expr, Register, emit
+from galen.backends.kernels.int8_conv import Int8Conv, clear_padding, split
 from galen.backends.kernels.requantize import Requantizer
 from galen.backends.kernels.simd import halves, smull16
 from galen.backends.target import Target
@@ -27,15 +29,22 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 SIDE, POINTS = 4, 6
-G = np.array([[1, 0, 0], [-1, -1, -1], [-1, 1, -1], [1, 2, 4], [1, -2, 4], [0, 0, 1]], np.int64)
-"""Weight transform, its rows multiplied by 4, -6, -6 (sign kept), 24, 24 and 1."""
+G_DOWN = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.int64)
+"""Weight transform along columns: G times 24."""
+G_ALONG = np.array([[6, 0, 0], [-2, -2, -2], [-2, 2, -2], [1, 2, 4], [1, -2, 4], [0, 0, 8]], np.int64)
+"""Along rows: G times 24, less the factors 1, 2, 2, 1, 1, 3 that would not fit int16; `_along` has them."""
 
 _LIMIT = 2**25
 _NINTH = 0x38E38E39
 """9 * _NINTH = 1 modulo 2^32."""
 
-TILES = 4
-"""Tiles of a register tile, times 16 channels."""
+_GROUP = 8
+"""Channels of a vector of int16."""
+_UNROLLED = 16
+"""Channels up to which the sum over them is one piece of code."""
+_BAND = 20 << 10
+_SMALL = 24 << 10
+"""Bytes of transformed pixels that are kept at a time where all weights, at most `_SMALL`, stay in the first cache."""
 
 
 def fits(weights: np.ndarray) -> bool:
@@ -44,52 +53,123 @@ def fits(weights: np.ndarray) -> bool:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Neighbouring output channels that are computed together: `vectors` of four from channel `first`."""
+
+    first: int
+    vectors: int
+
+    @property
+    def width(self) -> int:
+        """Channels."""
+        return 4 * self.vectors
+
+    @property
+    def tiles(self) -> int:
+        """Tiles whose sums fill the registers."""
+        return min(16 // self.vectors, 8)
+
+
+def blocks(channels: int) -> list[Block]:
+    """Cut channels into blocks of up to four vectors, as even as can be, the wider ones first."""
+    vectors = -(-channels // 4)
+    count = -(-vectors // 4)
+    sizes = [vectors // count + (i < vectors % count) for i in range(count)]
+    return [Block(4 * sum(sizes[:i]), size) for i, size in enumerate(sizes)]
+
+
+@dataclass(frozen=True)
 class WinogradConv(Int8Conv):
-    """3x3 convolution with stride 1 of images whose sides are multiples of four."""
+    """3x3 convolution with stride 1 of images of at least 4x4 pixels."""
 
     family: ClassVar[str] = "int8-winograd"
     weight_dtype: ClassVar[str] = "int16"
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Transform int8 `[co, ci, 3, 3]` and order them as the module says, flat."""
-        padded = np.zeros((self.sink.channels, self.source.channels, 3, 3), np.int64)
-        padded[: self.sink.c, : self.source.c] = weights
-        points = np.einsum("ay,bx,oiyx->oabi", G, G, padded).reshape(-1, STEP, POINTS**2, self.source.channels)
-        return np.asarray(points.transpose(0, 2, 3, 1), np.int16).ravel()
+        padded = np.pad(weights, [(0, -self.sink.c % 4), (0, 0), (0, 0), (0, 0)]).astype(np.int64)
+        points = np.einsum("ay,bx,oiyx->abio", G_DOWN, G_ALONG, padded).astype(np.int16)
+        points = points.reshape(POINTS**2, self.source.c, -1)
+        return np.concatenate([points[..., b.first : b.first + b.width].ravel() for b in blocks(self.sink.c)])
 
     def unpack_weights(self, packed: np.ndarray) -> np.ndarray:
         """Undo `pack_weights`."""
-        points = packed.reshape(-1, POINTS, POINTS, self.source.channels, STEP).transpose(0, 4, 3, 1, 2)
-        points = points.reshape(self.sink.channels, self.source.channels, POINTS, POINTS)
-        rows = (points[:, :, 0], (points[:, :, 2] - points[:, :, 1]) // 2, points[:, :, 5])
-        taps = [(row[..., 0], (row[..., 2] - row[..., 1]) // 2, row[..., 5]) for row in rows]
-        weights = np.stack([np.stack(row, axis=-1) for row in taps], axis=-2)
-        return weights[: self.sink.c, : self.source.c].astype(np.int8)
+        rows, ci = POINTS**2 * self.source.c, self.source.c
+        parts = [packed[b.first * rows : (b.first + b.width) * rows].reshape(rows, -1) for b in blocks(self.sink.c)]
+        points = np.concatenate(parts, axis=1).reshape(POINTS, POINTS, ci, -1).astype(np.int64)
+        down = np.stack([points[0] // 6, (points[2] - points[1]) // 8, points[5] // 24])
+        along = np.stack([down[:, 0] // 6, (down[:, 2] - down[:, 1]) // 4, down[:, 5] // 8], axis=1)
+        return along.transpose(3, 2, 0, 1)[: self.sink.c].astype(np.int8)
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Images, rows and columns of tiles."""
+        return self.sink.n, -(-self.sink.h // SIDE), -(-self.sink.w // SIDE)
+
+    @property
+    def band(self) -> int:
+        """Tiles that are transformed at a time."""
+        tiles = int(np.prod(self.grid))
+        if 2 * POINTS**2 * self.source.c * self.sink.c > _SMALL:
+            return tiles
+        held = _BAND // (2 * POINTS**2 * -(-self.source.c // _GROUP) * _GROUP)
+        step = blocks(self.sink.c)[0].tiles
+        return min(tiles, max(held // step, 1) * step)
 
     def tir(self, target: Target) -> "PrimFunc":
-        """Return the input transform of all tiles, then per block of channels and tiles products and inverse."""
-        columns = self.sink.w // SIDE
-        tiles = self.sink.n * (self.sink.h // SIDE) * columns
+        """Return per band of tiles the input transform, then per block of channels products and inverse."""
         with emit(self.args, target) as e:
             epilogue = Requantizer(e, self.sink, self.addend, e.args[3:], 4)
             clear_border(e, self.sink, e.args[-1], epilogue.border)
-            points = e.workspace((POINTS**2, tiles, self.source.channels), "int16")
-            products = e.workspace((POINTS**2, TILES, STEP), "int32")
-            with e.loop(self.sink.n) as n, e.loop(self.sink.h // SIDE) as y, e.loop(columns) as x:
-                tile = (n * (self.sink.h // SIDE) + y) * columns + x
-                with e.loop(self.source.channels // 8) as c:
-                    self._transform(e, points, tile, (n, y * SIDE, x * SIDE), c * 8)
-            with e.loop(self.sink.channels // STEP) as block:
-                for first, count, size in split(tiles, TILES):
-                    with e.loop(count) as group:
-                        start = first + group * size
-                        with e.loop(POINTS**2) as point:
-                            self._multiply(e, (points, products), (block, point, start), size)
-                        with e.loop(size) as t, e.loop(STEP // 4) as v:
-                            at = _position(start + t, self.sink.h // SIDE, columns)
-                            sums = self._invert(e, products, (t, v * 4), block * STEP + v * 4)
-                            _write(epilogue, sums, at, block * STEP + v * 4)
+            clear_padding(e, self.sink, e.args[-1], epilogue.border, -(-self.sink.c // 4) * 4)
+            widest = max(b.width * b.tiles for b in blocks(self.sink.c))
+            memory = _Memory(
+                e.workspace((POINTS**2, self.band, -(-self.source.c // _GROUP) * _GROUP), "int16"),
+                e.workspace((POINTS**2, widest), "int32"),
+            )
+            for first, count, size in split(int(np.prod(self.grid)), self.band):
+                with e.loop(count) as index:
+                    self._band(e, epilogue, memory, first + index * size, size)
         return e.function
+
+    def _band(self, e: Emitter, epilogue: Requantizer, memory: "_Memory", start: Expr, tiles: int) -> None:
+        with e.loop(tiles) as t, e.loop(-(-self.source.c // _GROUP)) as c:
+            self._transform(e, memory.points, t, self._origin(e, start + t), c * _GROUP)
+        parts = blocks(self.sink.c)
+        for vectors in dict.fromkeys(b.vectors for b in parts):
+            alike = [b for b in parts if b.vectors == vectors]
+            with e.loop(len(alike)) as index:
+                channel = alike[0].first + index * alike[0].width
+                for first, count, size in split(tiles, min(alike[0].tiles, tiles)):
+                    with e.loop(count) as group:
+                        self._group(e, epilogue, memory, (channel, vectors), (start, first + group * size, size))
+
+    def _group(
+        self,
+        e: Emitter,
+        epilogue: Requantizer,
+        memory: "_Memory",
+        block: tuple[Expr, int],
+        tiles: tuple[Expr, Expr, int],
+    ) -> None:
+        """Compute `vectors` of four channels from `channel`, for `size` tiles from `first` of the band at `start`."""
+        (channel, vectors), (start, first, size) = block, tiles
+        with e.loop(POINTS**2) as point:
+            base = (channel * POINTS**2 + point * (4 * vectors)) * self.source.c
+            sums = self._multiply(e, memory.points, (point, first, base), size, vectors)
+            for t, v in product(range(size), range(vectors)):
+                e.store(memory.products, sums[t][v].value, point, (t * vectors + v) * 4, lanes=4)
+        with e.loop(size) as t, e.loop(vectors) as v:
+            at = self._origin(e, start + first + t)
+            self._invert(e, epilogue, memory.products, (t * vectors + v) * 4, (at, channel + v * 4))
+
+    def _origin(self, e: Emitter, tile: Expr) -> tuple[Expr, Expr, Expr]:
+        """Return image, row and column of the first pixel of a tile by its number."""
+        _, rows, columns = self.grid
+        y, x = tile // columns % rows * SIDE, tile % columns * SIDE
+        y = y if self.sink.h % SIDE == 0 else e.T.min(y, self.sink.h - SIDE)
+        x = x if self.sink.w % SIDE == 0 else e.T.min(x, self.sink.w - SIDE)
+        return tile // (rows * columns), y, x
 
     def _transform(self, e: Emitter, points: Any, tile: Expr, at: tuple[Expr, Expr, Expr], channel: Expr) -> None:
         """Transform eight channels of a tile of 6x6 pixels."""
@@ -97,91 +177,105 @@ class WinogradConv(Int8Conv):
         top, left = self.source.border - self.window.top, self.source.border - self.window.left
         pixels = [
             [
-                e.let(e.T.Cast("int16x8", e.load(e.args[0], n, y + top + i, x + left + j, channel, lanes=8)))
+                e.let(e.T.Cast("int16x8", e.load(e.args[0], n, y + top + i, x + left + j, channel, lanes=_GROUP)))
                 for j in range(POINTS)
             ]
             for i in range(POINTS)
         ]
-        for (a, b), value in _both(e, pixels, _forward, "int16x8"):
-            e.store(points, value, a * POINTS + b, tile, channel, lanes=8)
+        columns = [_forward(e, column) for column in zip(*pixels, strict=True)]
+        for i, row in enumerate(zip(*columns, strict=True)):
+            for j, value in enumerate(_forward(e, row)):
+                e.store(points, value, i * POINTS + j, tile, channel, lanes=_GROUP)
 
-    def _multiply(self, e: Emitter, memory: tuple[Any, Any], at: tuple[Expr, Expr, Expr], tiles: int) -> None:
-        """Sum the products of one point over all channels, for `tiles` tiles and 16 outputs."""
-        points, products = memory
-        block, point, start = at
-        sums = [e.registers(STEP // 4, 4, "int32") for _ in range(tiles)]
+    def _multiply(
+        self, e: Emitter, points: Any, at: tuple[Expr, Expr, Expr], tiles: int, vectors: int
+    ) -> list[list[Register]]:
+        """Sum the products of one point over all channels."""
+        point, first, base = at
+        sums = [e.registers(vectors, 4, "int32") for _ in range(tiles)]
+        whole, rest = divmod(self.source.c, _GROUP)
+
+        def step(c: Expr, channels: int, *, fresh: bool) -> None:
+            inputs = [e.let(e.load(points, point, first + t, c * _GROUP, lanes=_GROUP)) for t in range(tiles)]
+            for k in range(channels):
+                weights = self._weights(e, base + (c * _GROUP + k) * (4 * vectors), vectors)
+                for t, (v, weight) in product(range(tiles), enumerate(weights)):
+                    value = smull16(e, weight, e.lane(inputs[t], k, 4))
+                    sums[t][v].set(value if fresh and k == 0 else sums[t][v].value + value)
+
+        if self.source.c <= _UNROLLED:
+            for c in range(whole + (rest > 0)):
+                step(c, _GROUP if c < whole else rest, fresh=c == 0)
+            return sums
         for register in (r for row in sums for r in row):
             register.set(e.splat(0, 4, "int32"))
-        channels = self.source.channels
-        base = (block * POINTS**2 + point) * (channels * STEP)
-        with e.loop(channels // 8) as c:
-            inputs = [e.let(e.load(points, point, start + t, c * 8, lanes=8)) for t in range(tiles)]
-            for k, half in product(range(8), range(2)):
-                weights = e.let(e.load(e.args[1], base + (c * 8 + k) * STEP + half * 8, lanes=8))
-                quads = halves(e, weights, "int16x4")
-                for t, i in product(range(tiles), range(2)):
-                    register = sums[t][half * 2 + i]
-                    register.set(register.value + smull16(e, quads[i], e.lane(inputs[t], k, 4)))
-        for t, v in product(range(tiles), range(STEP // 4)):
-            e.store(products, sums[t][v].value, point, t, v * 4, lanes=4)
+        with e.loop(whole) as c:
+            step(c, _GROUP, fresh=False)
+        if rest:
+            step(whole, rest, fresh=False)
+        return sums
+
+    def _weights(self, e: Emitter, at: Expr, vectors: int) -> Iterator[Expr]:
+        """Yield the weights of one input channel, four int16 at a time."""
+        for pair in range(0, vectors - 1, 2):
+            yield from halves(e, e.let(e.load(e.args[1], at + pair * 4, lanes=8)), "int16x4")
+        if vectors % 2:
+            yield e.let(e.load(e.args[1], at + (vectors - 1) * 4, lanes=4))
 
     def _invert(
-        self, e: Emitter, products: Any, source: tuple[Expr, Expr], channel: Expr
-    ) -> dict[tuple[int, int], Expr]:
-        """Transform four channels of a tile back, divide, add the bias."""
-        tile, at = source
-        values = [[e.load(products, i * POINTS + j, tile, at, lanes=4) for j in range(POINTS)] for i in range(POINTS)]
+        self,
+        e: Emitter,
+        epilogue: Requantizer,
+        products: Any,
+        source: Expr,
+        sink: tuple[tuple[Expr, Expr, Expr], Expr],
+    ) -> None:
+        """Transform four channels of a tile back, divide, add the bias, requantize and store."""
+        (n, y, x), channel = sink
+        values = [[e.load(products, i * POINTS + j, source, lanes=4) for j in range(POINTS)] for i in range(POINTS)]
+        columns = [_down(e, column) for column in zip(*values, strict=True)]
         bias = e.let(e.load(e.args[2], channel, lanes=4))
-        ninth, shift = e.splat(e.T.int32(_NINTH), 4), e.splat(e.T.int32(6), 4)
-        inverse = _both(e, values, _inverse, "int32x4")
-        return {place: e.let(((value * ninth) >> shift) + bias) for place, value in inverse}
+        for i, row in enumerate(zip(*columns, strict=True)):
+            sums = [e.let((value >> _constant(e, 6, "int32x4")) + bias) for value in _along(e, row)]
+            epilogue.write([[value] for value in sums], [(n, y + i, x + j) for j in range(SIDE)], channel)
 
 
-def _write(
-    epilogue: Requantizer, sums: dict[tuple[int, int], Expr], tile: tuple[Expr, Expr, Expr], channel: Expr
-) -> None:
-    """Requantize and store the 4x4 pixels of a tile."""
-    n, y, x = tile
-    for i in range(SIDE):
-        row = [(n, y * SIDE + i, x * SIDE + j) for j in range(SIDE)]
-        epilogue.write([[sums[i, j]] for j in range(SIDE)], row, channel)
+@dataclass(frozen=True)
+class _Memory:
+    """Scratch memory: transformed pixels `[36, tiles, ci]`, products `[36, tiles of a group and their channels]`."""
+
+    points: Any
+    products: Any
 
 
-Transform = Callable[[Emitter, Sequence[Expr], str], list[Expr]]
+Transform = Callable[[Emitter, Sequence[Expr]], list[Expr]]
 
 
-def _both(
-    e: Emitter, values: Sequence[Sequence[Expr]], along: Transform, dtype: str
-) -> list[tuple[tuple[int, int], Expr]]:
-    """Apply a transform to the columns, then to the rows, and return the elements with their places."""
-    columns = [along(e, column, dtype) for column in zip(*values, strict=True)]
-    rows = zip(*columns, strict=True)
-    return [((i, j), value) for i, row in enumerate(rows) for j, value in enumerate(along(e, row, dtype))]
-
-
-def _forward(e: Emitter, d: Sequence[Expr], dtype: str) -> list[Expr]:
+def _forward(e: Emitter, d: Sequence[Expr]) -> list[Expr]:
     """Multiply by B^T."""
-    two, four, five = (_constant(e, k, dtype) for k in (2, 4, 5))
+    two, four, five = (_constant(e, k, "int16x8") for k in (2, 4, 5))
     a, b = e.let(d[4] - four * d[2]), e.let(d[3] - four * d[1])
     c, f = e.let(d[4] - d[2]), e.let((d[3] - d[1]) * two)
     ends = (four * d[0] + d[4] - five * d[2], four * d[1] + d[5] - five * d[3])
     return [e.let(v) for v in (ends[0], a + b, a - b, c + f, c - f, ends[1])]
 
 
-def _inverse(e: Emitter, m: Sequence[Expr], dtype: str) -> list[Expr]:
-    """Multiply by A^T, its columns by 6, 4, 4, 1, 1, 24: what makes up for the rows of `G`, times 24."""
-    k = {i: _constant(e, i, dtype) for i in (2, 4, 6, 8, 24)}
-    p, q = e.let((m[1] + m[2]) * k[4]), e.let((m[1] - m[2]) * k[4])
-    r, s = e.let(m[3] + m[4]), e.let(m[3] - m[4])
-    results = (k[6] * m[0] + p + r, q + k[2] * s, p + k[4] * r, q + k[8] * s + k[24] * m[5])
-    return [e.let(v) for v in results]
+def _down(e: Emitter, m: Sequence[Expr]) -> list[Expr]:
+    """Multiply by A^T."""
+    k = {i: _constant(e, i, "int32x4") for i in (2, 4, 8)}
+    p, q, r, s = (e.let(v) for v in (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]))
+    return [e.let(v) for v in (m[0] + p + r, q + k[2] * s, p + k[4] * r, q + k[8] * s + m[5])]
+
+
+def _along(e: Emitter, m: Sequence[Expr]) -> list[Expr]:
+    """Multiply by A^T with the factors that `G_ALONG` lacks, and by the inverse of 9."""
+    two, four = (_constant(e, i, "int32x4") for i in (2, 4))
+    once, twice = (_constant(e, i, "int32x4") for i in (_NINTH, 2 * _NINTH))
+    p, q, r, s = (e.let(v) for v in (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]))
+    last = (q + four * s + m[5]) * two + m[5]
+    return [e.let(v) for v in ((m[0] + two * p + r) * once, (q + s) * twice, (p + two * r) * twice, last * once)]
 
 
 def _constant(e: Emitter, value: int, dtype: str) -> Expr:
     scalar, lanes = dtype.split("x")
     return e.T.broadcast(e.T.IntImm(scalar, value), int(lanes))
-
-
-def _position(tile: Expr, rows: int, columns: int) -> tuple[Expr, Expr, Expr]:
-    """Return image, row and column of a tile by its number."""
-    return tile // (rows * columns), tile // columns % rows, tile % columns

@@ -118,7 +118,7 @@ class Requantizer:
             packed = self.e.let(narrow(self.e, values[first : first + size], self.lanes, limits))
             for start in range(0, len(group), run):
                 i, v = group[start]
-                part = self.e.part(packed, start * self.lanes, run * self.lanes, len(group) * self.lanes)
+                part = take(self.e, packed, (start * self.lanes, run * self.lanes), len(group) * self.lanes)
                 self._store(part, pixels[i], channel + v * self.lanes, run * self.lanes)
 
     def _store(self, value: Expr, pixel: tuple[Expr, Expr, Expr], channel: Expr, lanes: int) -> None:
@@ -131,12 +131,9 @@ class Requantizer:
         scaled = e.T.Cast(f"float32x{n}", acc) * e.load(self.scale, at[3], lanes=n)
         if self.addend is None:
             return scaled
-        low, high = (e.T.Cast("float32", bound - self.zero) for bound in (self.low, self.high))
-        limited = e.T.min(e.T.max(scaled, e.T.broadcast(low, n)), e.T.broadcast(high, n))
-        value = e.T.nearbyint(limited) + e.T.broadcast(e.T.Cast("float32", self.zero), n)
+        value = rounded(e, scaled, n, (self.low - self.zero, self.high - self.zero)) + e.T.broadcast(self.zero, n)
         b = self.addend.image.border
-        other = e.load(self.others[0], at[0], at[1] + b, at[2] + b, at[3], lanes=n)
-        other = e.T.Cast(f"float32x{n}", e.T.Cast(f"int32x{n}", other))
+        other = e.T.Cast(f"int32x{n}", e.load(self.others[0], at[0], at[1] + b, at[2] + b, at[3], lanes=n))
         return self.sum.of(*((other, value) if self.addend.first else (value, other)))
 
 
@@ -148,15 +145,41 @@ class Sum:
     """
 
     def __init__(self, e: Emitter, buffer: Expr, lanes: int) -> None:
-        self.e = e
-        *values, move = (e.let(e.load(buffer, i)) for i in range(6))
-        self.ra, self.rb, self.offset, *self.moves = (e.T.broadcast(value, lanes) for value in values)
-        self.back = e.let(e.T.int32(0) - e.T.Cast("int32", move))
+        self.e, self.lanes = e, lanes
+        values = [e.let(e.load(buffer, i)) for i in range(6)]
+        self.ra, self.rb, self.offset = (e.T.broadcast(value, lanes) for value in values[:3])
+        *moves, back = (e.let(e.T.Cast("int32", value)) for value in values[3:])
+        self.moves = [e.T.broadcast(move, lanes) for move in moves]
+        self.back = e.let(e.T.int32(0) - back)
 
     def of(self, left: Expr, right: Expr) -> Expr:
-        """Return the sum of two vectors of int8, given as fp32, before rounding."""
-        left, right = left + self.moves[0], right + self.moves[1]
+        """Return the sum, fp32 before rounding, of two vectors of int8, given as int32."""
+        dtype = f"float32x{self.lanes}"
+        left, right = (self.e.T.Cast(dtype, q + move) for q, move in zip((left, right), self.moves, strict=True))
         return self.e.T.fma(left, self.ra, self.e.T.fma(right, self.rb, self.offset))
+
+
+def rounded(e: Emitter, value: Expr, lanes: int, bounds: tuple[Expr, Expr]) -> Expr:
+    """Return `clip(rint(value))` between int32 `bounds` as int32, for a vector of `lanes` fp32.
+
+    ARM saturates when it rounds, so that integers are limited; elsewhere values are, which comes to the same.
+    """
+    low, high = bounds
+    if e.arm:
+        nearest = intrinsic(e, f"int32x{lanes}", "llvm.aarch64.neon.fcvtns", value)
+        return e.T.min(e.T.max(nearest, e.T.broadcast(low, lanes)), e.T.broadcast(high, lanes))
+    limits = [e.T.broadcast(e.T.Cast("float32", bound), lanes) for bound in (low, high)]
+    limited = e.T.min(e.T.max(value, limits[0]), limits[1])
+    return e.T.Cast(f"int32x{lanes}", e.T.nearbyint(limited))
+
+
+def take(e: Emitter, vector: Expr, part: tuple[int, int], of: int) -> Expr:
+    """Return `(start, lanes)` of a vector of `of` bytes; four bytes are one word, which ARM stores from any lane."""
+    start, lanes = part
+    if lanes != 4 or of != 16:
+        return e.part(vector, start, lanes, of)
+    words = e.T.reinterpret("int32x4", vector)
+    return e.T.reinterpret("int8x4", e.T.Shuffle([words], [e.T.int32(start // 4)]))
 
 
 def narrow(e: Emitter, values: Sequence[Expr], lanes: int, limits: tuple[Expr, Expr, Expr]) -> Expr:

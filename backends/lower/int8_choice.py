@@ -6,6 +6,7 @@ whose times the model cannot tell apart, the one with the fewest instructions is
 """
 
 from collections.abc import Iterator
+from math import prod
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from galen.backends.kernels.int8_dot import DotConv
 from galen.backends.kernels.int8_lanes import LaneConv, room
 from galen.backends.kernels.int8_long import LongConv
 from galen.backends.kernels.int8_span import SpanConv
-from galen.backends.kernels.int8_winograd import SIDE, WinogradConv, fits
+from galen.backends.kernels.int8_winograd import SIDE, WinogradConv, blocks, fits
 from galen.backends.kernels.requantize import Addend
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
@@ -26,7 +27,7 @@ CYCLES = {
     DotConv: (0.6, 0.43),
     LongConv: (2.35, 0.88),
     BitConv: (1.3, 0.64),
-    WinogradConv: (1.65, 1.15),
+    WinogradConv: (1.25, 0.75),
 }
 """Cycles per instruction on in-order and on out-of-order cores."""
 
@@ -93,25 +94,29 @@ def _candidates(target: Target, shape: Shape, weights: np.ndarray, pixel_bits: i
         return
     yield from (LaneConv(*shape, lane, *bits) for lane in (8, 16) if room(lane, *bits) >= _ROOM)
     square = (window.kh, window.kw, window.sy, window.sx, window.dy, window.dx) == (3, 3, 1, 1, 1, 1)
-    if square and sink.h % SIDE == 0 and sink.w % SIDE == 0 and fits(weights):
+    if square and min(sink.h, sink.w) >= SIDE and fits(weights):
         yield WinogradConv(*shape)
 
 
 def instructions(kernel: Int8Conv) -> float:
-    """Return roughly how many instructions `kernel` takes, epilogue aside."""
+    """Return roughly how many instructions `kernel` takes, those of the requantization only for Winograd."""
     sink = kernel.sink
-    pixels = sink.n * sink.h * sink.w
     if isinstance(kernel, WinogradConv):
-        tiles, ci, co = pixels / SIDE**2, kernel.source.channels, sink.channels
-        per_product = 0.25 + 0.13 / min(tiles, 4)  # weights are loaded once for up to four tiles
-        per_block = 36 * 40 / min(tiles, 4)
-        return tiles * (36 * ci * co * per_product + 300 * ci / 8 + 200 * co / 4 + per_block * co / 16)
+        return prod(kernel.grid) * _per_tile(kernel)
     if not isinstance(kernel, SpanConv):
         raise TypeError(f"no estimate for {type(kernel).__name__}")
     rows, columns, _ = kernel.spans
     steps = rows * columns * kernel.steps
-    blocks = sink.n * sink.h * -(-sink.w // 4) * (sink.channels / 4)
+    blocks = sink.n * sink.h * -(-sink.w // 4) * -(-sink.c // 4)
     return blocks * _per_block(kernel, steps)
+
+
+def _per_tile(kernel: WinogradConv) -> float:
+    """Return the instructions for a tile: transforms, products and loads of weights, shared by tiles of a group."""
+    ci, vectors = kernel.source.c, -(-kernel.sink.c // 4)
+    group = min(blocks(kernel.sink.c)[0].tiles, prod(kernel.grid))
+    per_point = ci * vectors * (1 + 0.5 / group) + ci / 8 + vectors
+    return 36 * per_point + 260 * -(-ci // 8) + (400 if kernel.addend else 230) * vectors
 
 
 def _per_block(kernel: SpanConv, steps: int) -> float:

@@ -85,7 +85,14 @@ KERNELS = {
     ),
     "sum and long": (LongConv(*square(16, 16, 6), Addend(image(6, 6, 16, 0), first=True)), A72, Widths()),
     "winograd": (WinogradConv(*square(48, 20, 12)), A72, Widths()),
+    "winograd of few channels and overlapping tiles": (WinogradConv(*square(5, 7, 7)), A72, Widths()),
+    "winograd of a few more": (WinogradConv(*square(35, 18, 6)), A72, Widths()),
     "winograd and sum": (WinogradConv(*square(16, 16, 8), Addend(image(8, 8, 16))), A72, Widths()),
+    "winograd and sum of overlapping tiles": (
+        WinogradConv(*square(12, 12, 15), Addend(image(15, 15, 12), first=True)),
+        A72,
+        Widths(),
+    ),
     "depthwise": (DepthwiseConv(*square(40, 40, 7)), A72, Widths()),
     "depthwise 5x5 strided": (DepthwiseConv(*square(24, 24, 9, 5, 2)), N1, Widths()),
     **{
@@ -133,6 +140,13 @@ def test_weights_unpack_to_what_was_packed(name):
     if widths.weight == 1:
         weights = np.where(weights < 0, -1, 1).astype(np.int8)
     np.testing.assert_array_equal(kernel.unpack_weights(kernel.pack_weights(weights)), weights)
+
+
+@given(ci=st.integers(1, 40), co=st.integers(1, 40), side=st.integers(4, 15), seed=st.integers(0, 99))
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_shape_by_winograd(exact, ci, co, side, seed):
+    kernel = WinogradConv(*square(ci, co, side))
+    exact(kernel, operands(kernel, np.random.default_rng(seed)), A72)
 
 
 def test_winograd_is_exact_up_to_its_bound_and_the_bound_is_checked(exact):
