@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from galen.backends.emulator.core import Execution
 from galen.backends.emulator.counters import Block
-from galen.backends.emulator.decode import decode, is_loop
+from galen.backends.emulator.decode import decode, ends_in_branch, is_loop
 from galen.backends.emulator.memory import Traffic
 from galen.backends.emulator.pipeline import pipeline
 from galen.backends.target import Target
@@ -87,7 +87,7 @@ class Clock:
         self, blocks: Iterable[Block], traffic: Traffic, instructions: int | None = None, calls: int = 0
     ) -> Profile:
         """Return the cost of blocks and traffic from any source; `calls` are those of mathematics functions."""
-        code = sorted(joined(blocks), key=lambda b: (-b.instructions * b.executions, b.address))
+        code = sorted(joined(mended(blocks)), key=lambda b: (-b.instructions * b.executions, b.address))
         total = sum(b.instructions * b.executions for b in code)
         seen, cycles, departures = 0, 0.0, 0
         for block in code:
@@ -126,6 +126,17 @@ def _sources() -> str:
         if path.suffix in (".py", ".c", ".h", ".json"):
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def mended(blocks: Iterable[Block]) -> list[Block]:
+    """Undo the cuts that emulators make at the end of a page: code that ends without a branch goes on behind it."""
+    whole = {block.address: block for block in sorted(blocks)}
+    for address, block in sorted(whole.items(), reverse=True):
+        after = whole.get(address + len(block.code))
+        if after and after.executions >= block.executions and not ends_in_branch(block.code):
+            whole[address] = Block(address, block.code + after.code, block.executions)
+            whole[after.address] = after._replace(executions=after.executions - block.executions)
+    return [block for block in whole.values() if block.executions]
 
 
 def joined(blocks: Iterable[Block]) -> list[Block]:

@@ -86,6 +86,11 @@ def is_loop(code: Sequence[Instruction]) -> bool:
     return code[-1].jump == -4 * (len(code) - 1)
 
 
+def ends_in_branch(code: bytes) -> bool:
+    """Return whether the last instruction may lead elsewhere than to the one behind it."""
+    return _decode_word(code[-4:]).kind == "branch"
+
+
 @cache
 def _decode_word(word: bytes) -> Instruction:
     """Decode one instruction word; loops repeat few distinct ones."""
