@@ -45,9 +45,21 @@ def readable(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside `path` and rename it at the end; after an error `path` is as it was and nothing is left."""
+    """Write a file beside `path` and rename it at the end; after an error `path` is as it was and nothing is left.
+
+    A link is followed. Devices and pipes are written to as they are: a file must not take their place.
+    """
     if path.is_dir():
         raise GalenError("is a directory, not a file", where=str(path))
+    try:
+        with path.open("wb") if path.exists() and not path.is_file() else _beside(path.resolve()) as stream:
+            yield stream
+    except OSError as error:
+        raise GalenError(f"cannot be written: {error.strerror}", where=str(path)) from error
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[IO[bytes]]:
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
@@ -57,8 +69,6 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(stream.fileno())
         temporary.chmod(_mode(path))
         temporary.replace(path)
-    except OSError as error:
-        raise GalenError(f"cannot be written: {error.strerror}", where=str(path)) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

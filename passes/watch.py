@@ -1,7 +1,7 @@
 """Watchers look at a model between passes: they print, verify and compare. Passes know nothing of them."""
 
 from collections import Counter
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -134,8 +134,19 @@ def largest_change(before: Arrays, after: Arrays) -> tuple[str, float]:
     return max(changes, key=lambda item: (np.isnan(item[1]), item[1]), default=("", 0.0))
 
 
-def _change(before: np.ndarray, after: np.ndarray | None) -> float:
-    if after is None or before.shape != after.shape or before.dtype != after.dtype:
+def _change(before: Any, after: Any) -> float:
+    """Compare arrays; sequences and maps of them, which some models return, item by item."""
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return max(map(_change, before, after), default=0.0)
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+        return max((_change(before[key], after[key]) for key in before), default=0.0)
+    if any(isinstance(value, list | dict | None) for value in (before, after)):
+        return 0.0 if before is None and after is None else float("inf")
+    return _array_change(np.asarray(before), np.asarray(after))
+
+
+def _array_change(before: np.ndarray, after: np.ndarray) -> float:
+    if before.shape != after.shape or before.dtype != after.dtype:
         return float("inf")
     if before.size == 0 or np.array_equal(before, after):
         return 0.0

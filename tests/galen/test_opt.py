@@ -248,6 +248,23 @@ def test_a_full_disk(model_path: Path, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["model.onnx", "out.onnx"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_device_is_written_to_and_stays_one(opt: Run, model_path: Path) -> None:
+    code, _, err = opt(str(model_path), "-o", "/dev/full")
+    assert (code, err) == (1, "galen-opt: error: /dev/full: cannot be written: No space left on device\n")
+    assert Path("/dev/full").is_char_device()
+    assert opt(str(model_path), "-o", "/dev/null")[0] == 0
+
+
+def test_an_output_that_is_a_link_stays_one(opt: Run, model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    link = tmp_path / "link.onnx"
+    link.symlink_to(tmp_path / "folder" / "out.onnx")
+    assert opt(str(model_path), "-o", str(link))[0] == 0
+    assert link.is_symlink()
+    onnx.checker.check_model(str(tmp_path / "folder" / "out.onnx"))
+
+
 def test_a_reader_that_goes_away(model_path: Path) -> None:
     command = f"{sys.executable} -m galen.opt {model_path} -o - | true"
     result = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True, check=False)

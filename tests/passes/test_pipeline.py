@@ -20,7 +20,7 @@ from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.pipeline import Pipeline
 from galen.passes.repeat import Repeat
 from galen.passes.simplify import Simplify
-from galen.passes.watch import Explainer, Verifier, Watcher, run_on, tolerance_of
+from galen.passes.watch import Explainer, Verifier, Watcher, largest_change, run_on, tolerance_of
 
 
 def small() -> Model:
@@ -247,6 +247,15 @@ def test_the_verifier_names_the_pass_that_breaks_the_model() -> None:
     watch = Verifier(random_inputs(model, np.random.default_rng(0)))
     with pytest.raises(GalenError, match=r"pass test-sever: left a broken model: node mul: reads a"):
         Pipeline((Sever(),)).run(model, [watch])
+
+
+def test_outputs_that_are_sequences_or_maps_are_compared_item_by_item() -> None:
+    one, two = np.float32([1, 2]), np.float32([1, 3])
+    before = {"s": [one, {1: 0.5}], "n": None}
+    assert largest_change(before, {"s": [one, {1: 0.5}], "n": None}) == ("s", 0.0)
+    assert largest_change(before, {"s": [two, {1: 0.5}], "n": None}) == ("s", 0.5)
+    for other in ([one], [one, {2: 0.5}], one):
+        assert largest_change(before, {"s": other, "n": None}) == ("s", float("inf"))
 
 
 def test_a_composite_promises_what_its_parts_promise() -> None:
