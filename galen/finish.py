@@ -1,6 +1,6 @@
 """The end of a search: the best candidates scored on all data, the winner fine-tuned, built whole, run and compared."""
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
@@ -15,10 +15,13 @@ from galen.measurement import compare
 from galen.options import SearchOptions
 from galen.outputs import save_best, save_front
 from galen.pareto import front
-from galen.passes.recover import finetune
+from galen.passes.quantizable import WIDEST
+from galen.passes.recover import Progress, finetune
 from galen.setup import Setup
 from galen.watcher import SearchWatcher
 
+INTEGER_SHARE = 0.2
+"""Of the epochs of fine-tuning, for integer weights: slower than float ones, and they have not far to go."""
 FINALISTS = 3
 """Episodes that are scored on all data: the order on the search's part of it may not be the true one."""
 
@@ -83,19 +86,26 @@ class Finisher:
         return self._finalist(episode, self.setup.compress(episode.policy, Stopwatch()))
 
     def _finetuned(self, episode: Episode) -> Finalist:
-        subject, compress = self.setup.subject, self.setup.compress
+        """Train the float weights, then, where there are any, the integers that they become."""
+        compress, epochs = self.setup.compress, float(self.options.finetune_epochs)
         model = compress.recovered(episode.policy, Stopwatch())
+        integer = INTEGER_SHARE if any(min(astuple(b)) <= WIDEST for b in episode.policy.layers.values()) else 0.0
         generator = np.random.default_rng(self.options.seed)
-        finetune(
-            model,
-            subject.train,
-            self.options.finetune_epochs,
-            generator,
-            reference=subject.model,
-            report=lambda progress: self.watcher.training(progress.step, progress.steps),
-        )
+        self._train(model, (1 - integer) * epochs, generator, begun=0.0)
         compress.quantize(model, episode.policy)
+        if integer:
+            self._train(model, integer * epochs, generator, begun=1 - integer)
         return self._finalist(episode, model)
+
+    def _train(self, model: Model, epochs: float, generator: np.random.Generator, begun: float) -> None:
+        """Train for `epochs`, and report them as what follows after the share `begun` of all training."""
+        subject, whole = self.setup.subject, float(self.options.finetune_epochs)
+
+        def report(progress: Progress) -> None:
+            steps = round(progress.steps * whole / epochs)
+            self.watcher.training(round(begun * steps) + progress.step, steps)
+
+        finetune(model, subject.train, epochs, generator, reference=subject.model, report=report)
 
     def _finalist(self, episode: Episode, model: Model) -> Finalist:
         subject = self.setup.subject

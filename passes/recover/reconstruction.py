@@ -20,7 +20,7 @@ _MEMORY = 2**29
 """Bytes that the original's outputs may take; samples are fewer where a network is large."""
 _CHUNK = 32
 _ROWS = 2**14
-"""Output positions that a layer is fitted to, when it has more: several times its unknowns, and neighbours are alike."""
+"""Output positions that a layer is fitted to when it has more: many times its unknowns, and neighbours are alike."""
 _RIDGE = 1e-3
 """Relative to the mean square of the inputs: directions that the samples hardly show keep the weights they have."""
 

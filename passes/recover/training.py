@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from galen.ir import Batch, GalenError, Model, Samples
+from galen.ir import GalenError, Model, Samples
 from galen.passes.recover.augmentation import crop_and_flip
+from galen.passes.recover.teacher import Teacher
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,7 @@ def distill(
     """
     run = _Run(steps, recipe or _recipe(candidate), None, report, generator)
     draws = (generator.integers(0, len(samples), run.recipe.batch) for _ in range(steps))
-    run.train(candidate, reference, (samples.at(draw) for draw in draws))
+    run.train(candidate, reference, samples, draws)
 
 
 def finetune(
@@ -110,20 +111,21 @@ def finetune(
     recipe = recipe or _recipe(candidate)
     steps = max(int(epochs * (len(train) // recipe.batch)), 1)
     run = _Run(steps, recipe, crop_and_flip if augment else None, report, generator)
-    run.train(candidate, reference, _shuffled(train, recipe.batch, steps, generator))
+    run.train(candidate, reference, train, _shuffled(len(train), recipe.batch, steps, generator))
 
 
 def _recipe(candidate: Model) -> Recipe:
     return QUANTIZED if any(node.op_type == "DequantizeLinear" for node in candidate.graph) else FLOAT
 
 
-def _shuffled(train: Samples, batch: int, steps: int, generator: np.random.Generator) -> Iterator[Batch]:
-    size = min(batch, len(train))
+def _shuffled(count: int, batch: int, steps: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield the positions of the samples of `steps` batches, every sample once before any comes again."""
+    size = min(batch, count)
     while steps > 0:
-        order = generator.permutation(len(train))
-        for start in range(0, len(train) - size + 1, size):
+        order = generator.permutation(count)
+        for start in range(0, count - size + 1, size):
             if steps > 0:
-                yield train.at(order[start : start + size])
+                yield order[start : start + size]
                 steps -= 1
 
 
@@ -137,18 +139,18 @@ class _Run:
     report: Report | None
     generator: np.random.Generator
 
-    def train(self, candidate: Model, reference: Model | None, batches: Iterator[Batch]) -> None:
-        """Train on all batches and write the weights back."""
+    def train(self, candidate: Model, reference: Model | None, samples: Samples, draws: Iterator[np.ndarray]) -> None:
+        """Train on the batches of these positions and write the weights back."""
         from galen.ir.fx import to_fx, update_weights  # noqa: PLC0415
         from galen.ir.fx.normalise import insert_batchnorm, remove_batchnorm  # noqa: PLC0415
-        from galen.ir.fx.visit import tensors  # noqa: PLC0415
 
-        module, teacher = to_fx(candidate), None if reference is None else to_fx(reference).eval()
-        first = next(batches)
-        inserted = insert_batchnorm(module.eval(), tensors(first))
+        module, teacher = to_fx(candidate), None if reference is None else Teacher(to_fx(reference), len(samples))
+        lessons = self._lessons(samples, draws, teacher)
+        first = next(lessons)
+        inserted = insert_batchnorm(module.eval(), first.x)
         optimizer = _optimizer(module.train(), self.recipe)
-        for step, (x, labels) in enumerate(self._prepared(chain([first], batches)), 1):
-            loss = _loss(module, teacher, x, labels, self.recipe)
+        for step, lesson in enumerate(chain([first], lessons), 1):
+            loss = _loss(module, lesson, self.recipe)
             if not loss.isfinite():
                 raise GalenError(f"the loss is not finite at step {step}", hint="a smaller learning rate")
             _step(optimizer, loss, self.recipe, step / self.steps)
@@ -157,18 +159,37 @@ class _Run:
         remove_batchnorm(module.eval(), inserted)
         update_weights(candidate, module)
 
-    def _prepared(self, batches: Iterable[Batch]) -> "Iterator[tuple[tuple[Tensor, ...], np.ndarray | None]]":
+    def _lessons(self, samples: Samples, draws: Iterable[np.ndarray], teacher: Teacher | None) -> "Iterator[_Lesson]":
         import torch  # noqa: PLC0415
 
         from galen.ir.fx.visit import tensors  # noqa: PLC0415
 
         random = torch.Generator().manual_seed(int(self.generator.integers(2**62)))
-        for batch in batches:
-            x = tensors(batch)
+        for draw in draws:
+            batch = samples.at(draw)
+            x = tuple(_contiguous(t) for t in tensors(batch))
+            wanted = None
             if self.augment is not None:
-                x = tuple(self.augment(t, random) if t.dim() == 4 else t for t in x)
-            fast = torch.channels_last
-            yield tuple(t.contiguous(memory_format=fast) if t.dim() == 4 else t for t in x), batch.labels
+                x = tuple(_contiguous(self.augment(t, random)) if t.dim() == 4 else t for t in x)
+                wanted = None if teacher is None else teacher.outputs(x)
+            elif teacher is not None:
+                wanted = teacher(draw, x)
+            yield _Lesson(x, batch.labels, wanted)
+
+
+class _Lesson(NamedTuple):
+    """Inputs of a batch, its labels, and the original's outputs, where there are any."""
+
+    x: "tuple[Tensor, ...]"
+    labels: np.ndarray | None
+    wanted: "tuple[Tensor, ...] | None"
+
+
+def _contiguous(t: "Tensor") -> "Tensor":
+    """Return images with their channels last, which convolutions are fastest on."""
+    import torch  # noqa: PLC0415
+
+    return t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t
 
 
 def _optimizer(module: "fx.GraphModule", recipe: Recipe) -> "torch.optim.Optimizer":
@@ -180,34 +201,23 @@ def _optimizer(module: "fx.GraphModule", recipe: Recipe) -> "torch.optim.Optimiz
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True)
 
 
-def _loss(
-    module: "fx.GraphModule",
-    teacher: "fx.GraphModule | None",
-    x: "tuple[Tensor, ...]",
-    labels: np.ndarray | None,
-    recipe: Recipe,
-) -> "Tensor":
+def _loss(module: "fx.GraphModule", lesson: _Lesson, recipe: Recipe) -> "Tensor":
     import torch  # noqa: PLC0415
     from torch.nn import functional  # noqa: PLC0415
 
-    outputs = _all(module(*x))
+    outputs = module(*lesson.x)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     parts = []
-    if teacher is not None:
-        with torch.no_grad():
-            wanted = _all(teacher(*x))
-        share = recipe.distillation if labels is not None else 1.0
-        parts = [share * _distance(a, b, recipe.temperature) for a, b in zip(outputs, wanted, strict=True)]
-    if labels is not None:
-        target = torch.from_numpy(labels.astype(np.int64))
+    if lesson.wanted is not None:
+        share = recipe.distillation if lesson.labels is not None else 1.0
+        parts = [share * _distance(a, b, recipe.temperature) for a, b in zip(outputs, lesson.wanted, strict=True)]
+    if lesson.labels is not None:
+        target = torch.from_numpy(lesson.labels.astype(np.int64))
         scores = outputs[0].flatten(1)
-        parts.append((1.0 if teacher is None else 1 - recipe.distillation) * functional.cross_entropy(scores, target))
+        parts.append((1 - recipe.distillation if parts else 1.0) * functional.cross_entropy(scores, target))
     if not parts:
         raise GalenError("training needs labels or the original model")
     return torch.stack(parts).sum()
-
-
-def _all(outputs: "Tensor | tuple[Tensor, ...]") -> "tuple[Tensor, ...]":
-    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def _distance(actual: "Tensor", wanted: "Tensor", temperature: float) -> "Tensor":
