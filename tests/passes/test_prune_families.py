@@ -21,6 +21,8 @@ from galen.passes.prune import Prune
 from galen.passes.simplify import Simplify
 
 WIDTH = 16
+FURTHER = ["eca", "bifpn", "gmlp", "wavenet", "llama", "t5", "seq2seq", "experts"]
+"""Of the networks that `benchmarks/prune_families.py` tries."""
 
 
 @functools.cache
@@ -43,7 +45,7 @@ def check(name: str, net: Model, prune: Prune) -> Model:
     return small
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*FAMILIES, *FURTHER])
 def test_half_of_every_axis_goes(name: str) -> None:
     small = check(name, exported(name, WIDTH), Prune(sparsity=0.5))
 

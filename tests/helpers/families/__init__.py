@@ -10,6 +10,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from families import convolutional, prediction, series, transformers
 from families.attention import FusedAttention, LinearAttention, Rope, SdpaAttention, Swin, Vit
 from families.branching import Deeplab, DenseNet, UNet, Yolo
 from families.mixers import Conformer, ConvNext, Mixer
@@ -17,7 +18,7 @@ from families.mobile import Ghost, ManualShuffle, MobileNet, ShuffleNet, Shuffle
 from families.recurrent import Crnn, Recurrent
 from families.residual import Cbam, Gated, GroupNormNet, Res2Net, ResNet, SelectiveKernel, Siamese, Vgg, Volume
 
-__all__ = ["FAMILIES", "FURTHER", "KNOWN", "FusedAttention", "Yolo", "build", "example", "export"]
+__all__ = ["FAMILIES", "FURTHER", "KNOWN", "MORE", "FusedAttention", "Yolo", "build", "example", "export"]
 
 KNOWN = {
     "vgg": Vgg,
@@ -58,27 +59,42 @@ FURTHER = {
     "linear-attention": LinearAttention,
 }
 FAMILIES = KNOWN | FURTHER
+MORE = {**convolutional.FAMILIES, **prediction.FAMILIES, **transformers.FAMILIES, **series.FAMILIES}
+"""Families that the pass was not made with: all of them take minutes."""
 
-_SHAPES = {
-    "lstm": (1, 6, 12), "bilstm": (1, 6, 12), "gru": (1, 6, 12), "bigru": (1, 6, 12), "linear-attention": (1, 6, 12),
-    "conformer": (1, 9, 20), "crnn": (1, 1, 16, 24), "volume": (1, 2, 8, 8, 8),
+_SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "lstm": ((1, 6, 12),), "bilstm": ((1, 6, 12),), "gru": ((1, 6, 12),), "bigru": ((1, 6, 12),),
+    "linear-attention": ((1, 6, 12),), "conformer": ((1, 9, 20),), "crnn": ((1, 1, 16, 24),),
+    "volume": ((1, 2, 8, 8, 8),), "siamese": ((1, 3, 32, 32), (1, 3, 32, 32)), "rope": ((1, 16),),
+    "generator": ((1, 16), (1,)), "style": ((1, 3, 16, 16), (1, 16)), "unet3d": ((1, 1, 8, 8, 8),),
+    "unshuffle": ((1, 3, 16, 16),), "gpt": ((1, 12),), "llama": ((1, 12),), "t5": ((1, 9), (1, 7)), "bert": ((1, 11),),
+    "gmlp": ((1, 9, 10),), "perceiver": ((1, 9, 7),), "tcn": ((1, 6, 20),), "wavenet": ((1, 6, 20),),
+    "mamba": ((1, 5, 6),), "seq2seq": ((1, 8),), "cells": ((1, 4, 6),), "tied-autoencoder": ((3, 40),),
+    "experts": ((3, 8),), "bmm": ((3, 8),), "graph": ((6, 6), (6, 6)), "deepfm": ((2, 3), (2, 5)),
 }  # fmt: skip
+_VOCABULARIES = {
+    "rope": (50,), "generator": (0, 7), "gpt": (40,), "llama": (40,), "t5": (40, 40), "bert": (40,), "seq2seq": (30,),
+    "deepfm": (20, 0),
+}  # fmt: skip
+"""Of inputs that are integers, what they are below; 0 for the others."""
 
 
 def example(name: str) -> tuple[Tensor, ...]:
     """Return example inputs of a family, the same every time."""
     generator = torch.Generator().manual_seed(1)
-    if name == "rope":
-        return (torch.randint(0, 50, (1, 16), generator=generator),)
-    image = torch.randn(_SHAPES.get(name, (1, 3, 32, 32)), generator=generator)
-    return (image, torch.randn(image.shape, generator=generator)) if name == "siamese" else (image,)
+    shapes = _SHAPES.get(name, ((1, 3, 32, 32),))
+    limits = _VOCABULARIES.get(name, (0,) * len(shapes))
+    return tuple(
+        torch.randint(0, limit, shape, generator=generator) if limit else torch.randn(shape, generator=generator)
+        for shape, limit in zip(shapes, limits, strict=True)
+    )
 
 
 def build(name: str, width: int = 16) -> nn.Module:
     """Return a family's network in evaluation mode with random parameters and statistics."""
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    net = FAMILIES[name](width).eval()
+    net = (FAMILIES | MORE)[name](width).eval()
     for module in net.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
             module.running_mean.normal_(0, 0.5, generator=generator)
