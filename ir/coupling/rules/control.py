@@ -26,6 +26,28 @@ def couple_loop(axes: Axes) -> None:
         _tie_all(axes, body.outputs[index + 1], _outputs(axes, index)[1:])
 
 
+def couple_scan(axes: Axes) -> None:
+    """Tie states as a Loop ties what it carries; scanned inputs lose, stacked outputs gain an axis."""
+    if axes.opset < 9:
+        return
+    (body,) = subgraphs_of(axes.node)
+    scanned = axes.attribute("num_scan_inputs")
+    states = len(axes.node.inputs) - scanned
+    for index in range(states):
+        _tie_all(axes, body.inputs[index], _inputs(axes, index))
+        _tie_all(axes, body.inputs[index], _outputs(axes, index))
+        _tie_all(axes, body.outputs[index], _inputs(axes, index))
+    for place, axis in enumerate(axes.attribute("scan_input_axes") or [0] * scanned):
+        _tie_all(axes, body.inputs[states + place], _without(_inputs(axes, states + place), axis))
+    stacked = len(axes.node.outputs) - states
+    for place, axis in enumerate(axes.attribute("scan_output_axes") or [0] * stacked):
+        _tie_all(axes, body.outputs[states + place], _without(_outputs(axes, states + place), axis))
+
+
+def _without(ids: list[Ids], axis: int) -> list[Ids]:
+    return [each for place, each in enumerate(ids) if place != axis % len(ids)]
+
+
 def _inputs(axes: Axes, index: int) -> list[Ids]:
     return [axes.input(index, axis) for axis in range(len(axes.input_dims(index) or ()))]
 
@@ -45,4 +67,4 @@ def _tie_all(axes: Axes, value: Value, outside: list[Ids]) -> None:
         axes.freeze(ids, f"{axes.label} passes a value of unknown rank")
 
 
-RULES = {"If": Rule(couple_if), "Loop": Rule(couple_loop)}
+RULES = {"If": Rule(couple_if), "Loop": Rule(couple_loop), "Scan": Rule(couple_scan)}

@@ -210,6 +210,16 @@ CASES: dict[str, tuple[str, dict[str, int]]] = {
           y = Conv (b, v) }""",
         {"a": 8},
     ),
+    "state and steps of a Scan": (
+        """g (float[1,5,6] x) => (float[1,5,2] y) <float[6,8] w, float[6,8] i, float[8,8] u, float[8,2] v, float[1,6] z,
+            int64[1] at = {1}>
+        { s = MatMul (z, i)  a = MatMul (x, w)
+          e, b = Scan <num_scan_inputs: int = 1, scan_input_axes: ints = [1], scan_output_axes: ints = [1],
+            body = h (float[1,8] p, float[1,8] t) => (float[1,8] n, float[1,8] o)
+            { m = MatMul (p, u)  n = Add (m, t)  o = Tanh (n) }> (s, a)
+          f = Unsqueeze (e, at)  c = Add (b, f)  y = MatMul (c, v) }""",
+        {"s": 8},
+    ),
     "an operator without a rule": (
         """g (float[1,3,6,6] x) => (float[1,2,6,6] y) <float[8,3,1,1] w, float[4,8,1,1] u, float[2,4,1,1] v>
         { a = Conv (x, w)  n = LRN <size: int = 3> (a)  b = Conv (n, u)  y = Conv (b, v) }""",
