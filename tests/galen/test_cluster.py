@@ -128,7 +128,8 @@ def cluster() -> Iterator[str]:
     ports = [free_port() for _ in range(2)]
     command = [
         *(sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head", "--block"),
-        *("--num-cpus=2", "--include-dashboard=false", f"--port={ports[0]}", f"--ray-client-server-port={ports[1]}"),
+        *("--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats", "--node-ip-address=127.0.0.1"),
+        *(f"--port={ports[0]}", f"--ray-client-server-port={ports[1]}"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
