@@ -17,6 +17,7 @@ from galen.ir.costs import costs
 from galen.ir.coupling import Coupling, Cut, apply_cut, couple
 from galen.ir.edit import all_nodes, const_tensor
 from galen.ir.shapes import Shapes
+from galen.ir.user_code import FORM, load_function
 from galen.passes import origin
 from galen.passes.allocation import Counts, Rules, counts_within, global_counts, local_counts, policy_counts
 from galen.passes.base import Pass, bound
@@ -25,6 +26,8 @@ from galen.passes.criteria import find as find_criterion
 from galen.passes.policy import Policy
 from galen.passes.recover import Reconstruction, Statistics
 from galen.passes.simplify import Simplify
+
+_SHARES = ("channels", "parameters", "macs")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Prune(Pass, name="prune"):
 
     Attributes:
         sparsity: share to remove, of the channels of every group, or of all channels together if `global`.
-        of: what `sparsity` is a share of: of channels, or of the parameters or MACs of all layers.
+        of: what `sparsity` is a share of: of channels, of the parameters or MACs of all layers, or of what a function
+            of yours, `module:function`, says that a model costs (its latency).
         policy: channels kept by group name.
         criterion: what makes a channel important; other packages may bring more.
         aggregate: how the layers of a group agree on its channels.
@@ -52,7 +56,7 @@ class Prune(Pass, name="prune"):
     """
 
     sparsity: float | None = None
-    of: Literal["channels", "parameters", "macs"] = "channels"
+    of: Literal["channels", "parameters", "macs"] | str = "channels"
     policy: Policy | None = None
     criterion: CriterionName | str | None = None
     aggregate: Aggregate = "sum"
@@ -75,6 +79,8 @@ class Prune(Pass, name="prune"):
             raise UsageError("prune takes either sparsity or policy")
         if self.criterion is not None:
             find_criterion(self.criterion)
+        if self.of not in _SHARES and not FORM.fullmatch(self.of):
+            raise UsageError(f"unknown cost {self.of!r}", where="of", hint=f"{', '.join(_SHARES)} or module:function")
         for share in (self.sparsity or 0, *self.ratios.values()):
             if not 0 <= share < 1:
                 raise UsageError(f"sparsity {share} is not a share from 0 to below 1")
@@ -158,15 +164,21 @@ class Prune(Pass, name="prune"):
                 return global_counts(coupling.groups, sparsity, rules, scores)
             return local_counts(coupling.groups, sparsity, rules)
 
+        share = 1 - (1 - (self.sparsity or 0)) ** (1 / self.steps)
+        if self.of == "channels":
+            return allocate(share)
+        whole = self._cost(model)
+
         def removed(counts: Counts) -> float:
             smaller = clone(model)
             apply_cut(smaller, select(coupling, scores, counts))
-            return 1 - self._cost(smaller) / max(self._cost(model), 1)
+            return 1 - self._cost(smaller) / whole if whole else 0.0
 
-        share = 1 - (1 - (self.sparsity or 0)) ** (1 / self.steps)
-        return allocate(share) if self.of == "channels" else counts_within(share, allocate, removed)
+        return counts_within(share, allocate, removed)
 
-    def _cost(self, model: Model) -> int:
+    def _cost(self, model: Model) -> float:
+        if self.of not in _SHARES:
+            return float(load_function(self.of)(model))
         found = costs(model, self.shapes)
         return found.macs if self.of == "macs" else found.parameters
 

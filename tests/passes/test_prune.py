@@ -1,7 +1,9 @@
 """The prune pass: how many channels, which ones, what it refuses, and a real residual network."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -101,6 +103,23 @@ def test_share_of_a_cost(net: Model, of: str) -> None:
     left = getattr(costs(small), of) / getattr(costs(net), of)
 
     assert 0.45 < left <= 0.6
+
+
+def nodes_and_widths(net: Model) -> float:
+    """Stand for a latency: overhead per node, and time per channel."""
+    return sum(5 + int(value.shape[1]) for node in net.graph for value in node.outputs)
+
+
+def test_share_of_a_cost_of_the_users_own(net: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "my_cost", SimpleNamespace(time=nodes_and_widths))
+    small = clone(net)
+    Prune(sparsity=0.25, of="my_cost:time").apply(small)
+
+    assert 0.65 < nodes_and_widths(small) / nodes_and_widths(net) <= 0.75
+    with pytest.raises(GalenError, match="cannot remove 90%"):
+        Prune(sparsity=0.9, of="my_cost:time").apply(clone(net))
+    with pytest.raises(UsageError, match="unknown cost"):
+        Prune(sparsity=0.5, of="speed")
 
 
 def test_global_ranking_takes_the_share_of_all_channels(net: Model) -> None:
