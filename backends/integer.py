@@ -22,7 +22,9 @@ import numpy as np
 
 from galen.backends.integer_rules import RULES, dequantize, quantize
 from galen.backends.qdq import integers, rounded
+from galen.backends.widen import widen
 from galen.ir import GalenError, Model, Node, Value
+from galen.ir.clone import clone
 from galen.ir.edit import const_value
 from galen.ir.execute import reference
 
@@ -35,7 +37,9 @@ def run(model: Model, inputs: Arrays) -> dict[str, np.ndarray]:
     Raises:
         GalenError: an operator has no reference; names the node.
     """
-    return _Run(model, inputs).outputs()
+    wide = clone(model)
+    widen(wide)
+    return _Run(wide, inputs).outputs()
 
 
 class _Run:

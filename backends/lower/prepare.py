@@ -2,6 +2,7 @@
 
 from galen.backends.lower.patterns import fuse_activations
 from galen.backends.lower.quantized_edges import fold_weights
+from galen.backends.widen import widen
 from galen.ir import Model
 from galen.ir.clone import clone
 from galen.ir.shapes import Shapes, infer, pin
@@ -13,6 +14,7 @@ def prepare(model: Model, shapes: Shapes | None = None) -> Model:
     """Return a copy with static shapes, constants and BatchNorm folded, nodes named, activations as one node each."""
     copy = clone(model)
     pin(copy, shapes)
+    widen(copy)
     Simplify().apply(copy)
     FoldBatchNorm().apply(copy)
     fuse_activations(copy)
