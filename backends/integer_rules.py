@@ -138,8 +138,13 @@ def _product_or_table(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
     if (operands := _both(node)) is None:
         return _tabled(node, to, get)
     a, b = operands
-    product = (get(a.q).astype(np.int32) - int(a.zero)) * (get(b.q).astype(np.int32) - int(b.zero))
-    return np.asarray(np.rint(product.astype(F32) * multiplier(a, b, to) + F32(to.zero)))
+    return product(operands, (get(a.q), get(b.q)), to)
+
+
+def product(of: tuple[Integers, Integers], arrays: tuple[np.ndarray, np.ndarray], to: Rounded) -> np.ndarray:
+    """Return the product of the integers in `arrays`, before clipping."""
+    left, right = (q.astype(np.int32) - int(x.zero) for x, q in zip(of, arrays, strict=True))
+    return np.asarray(np.rint((left * right).astype(F32) * multiplier(*of, to) + F32(to.zero)))
 
 
 def multiplier(a: Integers, b: Integers, to: Rounded) -> np.float32:

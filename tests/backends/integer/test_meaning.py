@@ -35,7 +35,11 @@ g (float[N, 6, 8, 8] x) => (float[{out}] y)
 BODIES = {
     "convolution and relu": ("N, 8, 8, 8", "o = Relu(cd)"),
     "sum": ("N, 8, 8, 8", "r = Relu(cd) rq = QuantizeLinear(r, v, a) rd = DequantizeLinear(rq, v, a) o = Add(cd, rd)"),
-    "product": (
+    "excitation": (
+        "N, 8, 8, 8",
+        "r = GlobalAveragePool(cd) rq = QuantizeLinear(r, s, u) rd = DequantizeLinear(rq, s, u) o = Mul(cd, rd)",
+    ),
+    "product with a function of the same": (
         "N, 8, 8, 8",
         "r = Sigmoid(cd) rq = QuantizeLinear(r, s, u) rd = DequantizeLinear(rq, s, u) o = Mul(cd, rd)",
     ),
