@@ -3,7 +3,7 @@
     python benchmarks/arm_int.py [--cores cortex-a53 cortex-a72 cortex-a76 neoverse-n1] [--plot FILE.png]
 
 Random weights, batch 1, one thread. Every network is also run on the emulated core and compared with the integer
-reference. Times are modelled.
+reference. Times are modelled, so that table and plot are the same on every machine.
 """
 
 import argparse
@@ -101,6 +101,7 @@ def main() -> None:
                 latency = cost(model, core)
                 times.setdefault((name, core), []).append(latency.median)
                 print(row(bits, latency), flush=True)
+    summary(times, args.widths)
     if args.plot:
         plot(times, args.widths, args.plot)
 
@@ -111,6 +112,15 @@ def row(bits: int, latency: Latency) -> str:
     families = sorted({part.kernel for part in latency.layers if part.macs})
     count = latency.instructions or 0
     return f"| {bits} | {count / 1e6:.2f} M | {count / macs:.4f} | {latency.median:.3f} | {', '.join(families)} |"
+
+
+def summary(times: dict[tuple[str, str], list[float]], widths: list[int]) -> None:
+    """Print which width wins where."""
+    print(f"\n| network | core | {' | '.join(f'{w} bits' for w in widths)} | fastest |")
+    print(f"|---|---|{'---|' * len(widths)}---|")
+    for (name, core), series in times.items():
+        best = min(zip(series, widths, strict=True))
+        print(f"| {name} | {core} | {' | '.join(f'{t:.3f}' for t in series)} | {best[1]} |")
 
 
 def plot(times: dict[tuple[str, str], list[float]], widths: list[int], path: Path) -> None:
