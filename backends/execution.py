@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from platform import machine
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,12 @@ from galen.backends.objects import objects
 from galen.backends.program import Call, Program
 from galen.backends.target import Target
 from galen.ir import GalenError
+
+if TYPE_CHECKING:
+    import tvm
+
+CONFIGURE_THREADS, BIG_CORES = "runtime.config_threadpool", 1
+"""TVM's function of a kind of cores and a number of threads."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -42,12 +49,20 @@ def fitted(program: Program, inputs: Arrays) -> dict[int, np.ndarray]:
     return arrays
 
 
-def run_on_host(program: Program, library: Path, inputs: Arrays) -> dict[str, np.ndarray]:
-    """Return the outputs that the linked `library` computes in this process."""
+def host_machine(program: Program, library: "tvm.runtime.Module") -> "tvm.relax.VirtualMachine":
+    """Return a virtual machine in this process for the loaded `library`, and give TVM's pool the target's threads."""
     import tvm  # noqa: PLC0415
     from tvm import relax  # noqa: PLC0415
 
-    machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
+    tvm.get_global_func(CONFIGURE_THREADS)(BIG_CORES, program.target.threads)
+    return relax.VirtualMachine(library, tvm.cpu())
+
+
+def run_on_host(program: Program, library: Path, inputs: Arrays) -> dict[str, np.ndarray]:
+    """Return the outputs that the linked `library` computes in this process."""
+    import tvm  # noqa: PLC0415
+
+    machine = host_machine(program, tvm.runtime.load_module(str(library)))
     results = machine["main"](*map(tvm.runtime.tensor, fitted(program, inputs).values()))
     results = [results] if len(program.outputs) == 1 else list(results)
     return {name: result.numpy() for name, result in zip(program.outputs, results, strict=True)}

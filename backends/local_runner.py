@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from galen.backends.execution import is_native, run_on_host
+from galen.backends.execution import host_machine, is_native, run_on_host
 from galen.backends.latency import Latency, LayerLatency
 from galen.backends.link import link
 from galen.backends.program import Program
@@ -55,11 +55,10 @@ class LocalRunner:
     def latency(self, program: Program) -> Latency:
         """Return the measured time of one inference, and of every kernel on its own."""
         import tvm  # noqa: PLC0415
-        from tvm import relax  # noqa: PLC0415
 
         with TemporaryDirectory(prefix="galen-") as folder:
             library = tvm.runtime.load_module(str(link(program, Path(folder, "network.so"))))
-            machine = relax.VirtualMachine(library, tvm.cpu())
+            machine = host_machine(program, library)
             tensors = [tvm.runtime.tensor(_contents(program, index)) for index in range(len(program.buffers))]
             inputs = [tensors[index] for index in program.inputs.values()]
             times = self._times(lambda: machine["main"](*inputs))

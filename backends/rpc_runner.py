@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from galen.backends.device import is_genuine
-from galen.backends.execution import fitted
+from galen.backends.execution import BIG_CORES, CONFIGURE_THREADS, fitted
 from galen.backends.latency import Kind, Latency
 from galen.backends.link import link
 from galen.backends.program import Program
@@ -130,6 +130,7 @@ class RpcRunner:
         session = self._connection.open()
         with _within(self._connection.timeout + _GRACE):
             try:
+                session.get_function(CONFIGURE_THREADS)(BIG_CORES, self.target.threads)
                 session.upload(str(library))
                 yield session, relax.VirtualMachine(session.load_module(library.name), session.cpu())
                 session.remove(library.name)

@@ -23,6 +23,7 @@ class Target:
         frequency_hz: clock that modelled cycles are divided by.
         caches: `line` and, per level, size in bytes (`l1`, `l2`, `l3`: data, as one core sees it) and `l1_ways` ...
         bandwidth: bytes per second that one core gets from memory.
+        threads: that one inference uses; code for one has no parallel regions.
         limits: what the search may choose here.
     """
 
@@ -37,6 +38,7 @@ class Target:
     frequency_hz: float = 1e9
     caches: Mapping[str, int] = field(default_factory=dict)
     bandwidth: float = 4e9
+    threads: int = 1
     limits: Limits = field(default_factory=Limits)
 
     def has(self, feature: str) -> bool:
@@ -51,7 +53,8 @@ class Target:
     @property
     def codegen(self) -> str:
         """What code depends on, as text: part of every cache key."""
-        return f"{self.triple}/{self.cpu}/{','.join(self.features)}"
+        parallel = "/parallel" if self.threads > 1 else ""
+        return f"{self.triple}/{self.cpu}/{','.join(self.features)}{parallel}"
 
     @property
     def llvm(self) -> dict[str, Any]:

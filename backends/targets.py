@@ -3,7 +3,6 @@
 find("cortex-a72"), find("raspberry-pi-4"), find("my_board.json") -> Target
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from galen.backends.target import Target
+from galen.backends.target_file import read_target
 from galen.ir.errors import GalenError
-from galen.passes.policy import FP32, Bits
-from galen.passes.space import Limits
 
 _FOLDER = Path(__file__).parent / "targets"
 _HOST = "host"
@@ -28,7 +26,7 @@ def find(name: str) -> Target:
         GalenError: there is none (the nearest is named), or the file is malformed.
     """
     if name.endswith(".json"):
-        return _read(Path(name))
+        return read_target(Path(name))
     known = {alias: target for target in all_targets() for alias in (target.name, *target.aliases)}
     if name not in known:
         nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
@@ -39,30 +37,7 @@ def find(name: str) -> Target:
 @cache
 def all_targets() -> tuple[Target, ...]:
     """Return every target that Galen ships, by name; `host` without this machine's details, which cost an import."""
-    return tuple(_read(path) for path in sorted(_FOLDER.glob("*.json")))
-
-
-def _read(path: Path) -> Target:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return _target(path.stem, data)
-    except OSError as error:
-        raise GalenError(f"cannot read the target: {error.strerror}", where=str(path)) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise GalenError(f"not a target: {error!r}", where=str(path), hint="see `galen targets`") from error
-
-
-def _target(name: str, data: Mapping[str, Any]) -> Target:
-    fields = dict(data)
-    limits = fields.pop("limits", {})
-    widths = {op: (FP32, *(Bits(*pair) for pair in pairs)) for op, pairs in limits.pop("widths", {}).items()}
-    return Target(
-        name=fields.pop("name", name),
-        features=tuple(fields.pop("features", ())),
-        aliases=tuple(fields.pop("aliases", ())),
-        limits=Limits(**limits, widths=widths),
-        **fields,
-    )
+    return tuple(read_target(path) for path in sorted(_FOLDER.glob("*.json")))
 
 
 @cache

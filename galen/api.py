@@ -105,8 +105,8 @@ def measure(
         GalenError: see `galen.measurement.measure`.
     """
     loaded = _model(model)
-    found = find(target)
-    return run_measure(loaded, found, where or RunnerOptions(), _inputs(loaded, data, shapes, seed), shapes)
+    where = where or RunnerOptions()
+    return run_measure(loaded, where.target(target), where, _inputs(loaded, data, shapes, seed), shapes)
 
 
 def evaluate(

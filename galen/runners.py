@@ -1,10 +1,11 @@
 """Runners by the name that `--runner` takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from galen.backends.runner import EmulatorRunner, Runner
 from galen.backends.target import Target
+from galen.backends.targets import find
 from galen.ir import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ class RunnerOptions:
         """Return the runner's name, the default where none was given."""
         return self.name or ("local" if target.name == "host" else "emulator")
 
+    def target(self, name: str) -> Target:
+        """Return the target of that name, or JSON file, with code for as many threads.
+
+        Raises:
+            GalenError: see `galen.backends.targets.find`.
+        """
+        return replace(find(name), threads=self.threads)
+
     def open(self, target: Target) -> Runner:
         """Return the runner.
 
@@ -44,6 +53,9 @@ class RunnerOptions:
             GalenError: it does not run code for `target`.
         """
         name = self.chosen(target)
+        if name == "emulator" and self.threads > 1:
+            text = "the emulator models one core, and one thread"
+            raise UsageError(text, where=f"--threads {self.threads}", hint="--runner rpc or local times several")
         if name == "emulator":
             return EmulatorRunner(target)
         if name == "local":

@@ -7,7 +7,6 @@ from galen.backends.build import lower
 from galen.backends.latency import Latency
 from galen.backends.runner import Runner
 from galen.backends.target import Target
-from galen.backends.targets import find
 from galen.ir import Model, Samples
 from galen.ir.costs import costs
 from galen.ir.dataset import open_dataset
@@ -50,7 +49,7 @@ class Subject:
             GalenError: the model, the data or the target are at fault.
             UsageError: no such runner.
         """
-        target = find(options.target)
+        target = options.runner.target(options.target)
         original = load(options.model)
         model = original.clone()
         Simplify().apply(model)

@@ -200,17 +200,21 @@ class _OutOfOrder(_Run):
 
 
 @cache
+def tables() -> tuple[str, ...]:
+    """Return the names of all tables."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
+
+
+@cache
 def pipeline(name: str) -> Pipeline:
     """Return the table of a core.
 
     Raises:
         GalenError: there is none of that name.
     """
-    path = _FOLDER / f"{name}.json"
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.json")))
-        raise GalenError(f"no pipeline table '{name}'", hint=f"known: {known}")
-    data = json.loads(path.read_text(encoding="utf-8"))
+    if name not in tables():
+        raise GalenError(f"no pipeline table '{name}'", hint=f"known: {', '.join(tables())}")
+    data = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     units: dict[str, int] = {}
     groups = {
         group: tuple(units.setdefault(unit, len(units)) for unit in members.split())

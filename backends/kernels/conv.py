@@ -110,7 +110,7 @@ class DirectConv(Kernel):
     def _rows(self, e: Emitter, n: Expr, channel: Expr, block: Block) -> None:
         pixels = min(self.tile.rows, self.sink.w)
         whole, rest = divmod(self.sink.w, pixels)
-        with e.loop(self.sink.h) as y:
+        with e.parallel(self.sink.h) as y:
             with e.loop(whole) as tile:
                 _Pixels(self, e, channel, block, pixels).emit(n, y, tile * pixels)
             if rest:

@@ -69,7 +69,7 @@ class DepthwiseConv(Kernel):
             clear_border(e, sink, e.args[-1])
             pixels = min(PIXELS, sink.w)
             whole, rest = divmod(sink.w, pixels)
-            with e.loop(sink.n) as n, e.loop(sink.h) as y:
+            with e.loop(sink.n) as n, e.parallel(sink.h) as y:
                 with e.loop(whole) as group:
                     self._group(e, (n, y, group * pixels), pixels)
                 if rest:

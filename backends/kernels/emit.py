@@ -64,6 +64,19 @@ class Emitter:
                 yield index
 
     @contextmanager
+    def parallel(self, extent: int) -> Iterator[Expr]:
+        """Emit a loop whose iterations are independent: threads share them when the target has several.
+
+        Not to be nested. What the iterations write to and share must be disjoint.
+        """
+        if extent == 1 or self.target.threads == 1:
+            with self.loop(extent) as index:
+                yield index
+            return
+        with self.T.parallel(0, extent) as index:
+            yield index
+
+    @contextmanager
     def when(self, *conditions: Expr) -> Iterator[None]:
         """Emit what follows under all of `conditions`; Python's True costs nothing."""
         open_conditions = [c for c in conditions if c is not True]

@@ -62,7 +62,7 @@ class Pool(Kernel):
         sink = self.sink
         with emit(self.args, target) as e:
             clear_border(e, sink, e.args[-1])
-            with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:
+            with e.loop(sink.n) as n, e.parallel(sink.h) as y, e.loop(sink.w) as x:
                 e.each_vector(sink.channels, lambda c, lanes: self._output(e, (n, y, x, c), lanes))
         return e.function
 

@@ -57,7 +57,7 @@ class Product(Kernel):
             with e.loop(self.batch) as b:
                 start = 0
                 if width:
-                    with e.loop(self.n // width) as block:
+                    with e.parallel(self.n // width) as block:
                         self._rows(e, b, block * width, width)
                     start = self.n // width * width
                 whole = (self.n - start) // VECTOR * VECTOR

@@ -184,7 +184,7 @@ class _Band:
         matrix = self.conv.matrices[2]
         lanes = _lanes(e, source.channels)
         top, left = source.border - self.conv.top, source.border - self.conv.left
-        with e.loop(self.rows) as ty, e.loop(source.channels // lanes) as c, e.loop(self.columns) as tx:
+        with e.parallel(self.rows) as ty, e.loop(source.channels // lanes) as c, e.loop(self.columns) as tx:
             y, x = (self.first + ty) * step + top, tx * step + left
             size = range(matrix.shape[1])
             pixels = [
@@ -199,7 +199,7 @@ class _Band:
 
     def _multiply(self, inputs: Any, products: Any) -> None:
         tile = min(self.conv.tile.rows, self.tiles)
-        with self.e.loop(self.points**2) as point:
+        with self.e.parallel(self.points**2) as point:
             for run in runs(self.conv._blocks):
                 with self.e.loop(len(run)) as index:
                     channel = run[0].first + index * run[0].width
@@ -235,7 +235,7 @@ class _Band:
         matrix = self.conv.matrices[0]
         lanes = _lanes(e, sink.channels)
         at = range(self.points)
-        with e.loop(self.rows) as ty, e.loop(self.columns) as tx, e.loop(sink.channels // lanes) as c:
+        with e.parallel(self.rows) as ty, e.loop(self.columns) as tx, e.loop(sink.channels // lanes) as c:
             tile = ty * self.columns + tx
 
             def value(i: int, j: int) -> Expr:

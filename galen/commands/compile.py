@@ -14,6 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     options.add_model(parser)
     options.add_target(parser)
+    options.add_threads(parser)
     add = parser.add_argument
     add("-o", "--output", required=True, type=Path, metavar="OUT.so", help="where to write")
     add("--emit", choices=FORMS, default="lib",
@@ -25,11 +26,11 @@ def run(arguments: argparse.Namespace, out: TextIO) -> int:
     """Build and say what was written."""
     from galen.backends.build import lower  # noqa: PLC0415
     from galen.backends.emit import emit  # noqa: PLC0415
-    from galen.backends.targets import find  # noqa: PLC0415
     from galen.ir.files import check_target  # noqa: PLC0415
     from galen.ir.io import load  # noqa: PLC0415
+    from galen.runners import RunnerOptions  # noqa: PLC0415
 
-    target = find(arguments.target)
+    target = RunnerOptions(threads=arguments.threads).target(arguments.target)
     shapes = options.shapes(arguments)
     check_target(str(arguments.output))
     program = lower(load(arguments.model), target, shapes)

@@ -29,10 +29,15 @@ def add_runner(parser: argparse.ArgumentParser) -> None:
     """Add what runs the binary."""
     add = parser.add_argument
     add("--runner", choices=("emulator", "rpc", "local"), help="default: local for host, else emulator")
-    add("--threads", type=positive, default=1, metavar="N", help="threads of one inference (default 1)")
+    add_threads(parser)
     add("--tracker", type=address, metavar="HOST:PORT", help="rpc: a tracker that hands out devices")
     add("--key", metavar="K", help="rpc: the devices to ask the tracker for")
     add("--device", type=address, metavar="HOST:PORT", help="rpc: one device")
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads`."""
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads of one inference (default 1)")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

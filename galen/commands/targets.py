@@ -30,6 +30,8 @@ def run(arguments: argparse.Namespace, out: TextIO) -> int:
 
 
 def _described(target: "Target") -> str:
+    from galen.backends.emulator.clock import Clock  # noqa: PLC0415
+
     caches = ", ".join(
         f"{name} {target.caches[name] >> 10} KiB" for name in ("l1", "l2", "l3") if name in target.caches
     )
@@ -40,6 +42,7 @@ def _described(target: "Target") -> str:
         f"caches: {caches or 'not modelled'}; memory {target.bandwidth / 1e9:g} GB/s",
         f"channels in multiples of {target.limits.channel_multiple}, at least {target.limits.minimum_channels}",
         *(f"{op}: {_widths(pairs)}" for op, pairs in target.limits.widths.items()),
+        f"without a board, timed by {Clock(target).name}" if target.pipeline else "timed in real time only",
     ]
     return "\n    ".join([names, *filter(None, lines)]) + "\n"
 

@@ -61,11 +61,39 @@ def test_a_users_own_file(tmp_path: Path) -> None:
     assert (target.name, target.cpu, target.limits.channel_multiple) == ("board", "cortex-a35", 8)
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"triple": "x"}', '{"triple": "x", "cpu": "y", "colour": "z"}'])
+CORE = {"triple": "aarch64-linux-gnu", "cpu": "cortex-a35"}
+CACHES = {"line": 64, "l1": 32768, "l1_ways": 4}
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "7"])
 def test_a_malformed_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "board.json"
     path.write_text(text)
     with pytest.raises(GalenError, match=r"board\.json: not a target"):
+        find(str(path))
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"triple": "aarch64-linux-gnu"}, "'cpu' is missing"),
+        (CORE | {"colour": "z"}, "'colour' is unknown"),
+        (CORE | {"threads": 2}, "'threads' is unknown"),
+        (CORE | {"cores": "four"}, "'cores' must be a whole number above 0"),
+        (CORE | {"frequency_hz": 0}, "'frequency_hz' must be a number above 0"),
+        (CORE | {"features": "+neon"}, "'features' must be a list"),
+        (CORE | {"pipeline": "cortex-a35", "caches": CACHES}, "'pipeline' names no table 'cortex-a35'"),
+        (CORE | {"pipeline": "cortex-a53", "caches": {"line": 64, "l1": 32768}}, r"'caches\.l1_ways' is missing"),
+        (CORE | {"pipeline": "cortex-a53", "caches": CACHES | {"l1": 32770}}, r"'caches\.l1' must be a multiple"),
+        (CORE | {"caches": CACHES | {"l4": 1}}, r"'caches\.l4' is unknown"),
+        (CORE | {"limits": {"channel_multiple": 0}}, r"'limits\.channel_multiple' must be"),
+        (CORE | {"limits": {"widths": {"Conv": [[8]]}}}, r"'limits\.widths\.Conv' must be a list of pairs"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path: Path, fields: dict[str, object], named: str) -> None:
+    path = tmp_path / "board.json"
+    path.write_text(json.dumps(fields))
+    with pytest.raises(GalenError, match=named):
         find(str(path))
 
 
