@@ -56,9 +56,22 @@ def resnet50() -> nn.Module:
 NETS = {"resnet56": resnet56, "resnet50": resnet50}
 
 
+def network(name: str) -> nn.Module:
+    """Return a network whose BatchNorm statistics are random, as trained ones differ: equal biases would be shared."""
+    net = NETS[name]()
+    generator = torch.Generator().manual_seed(0)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.5, generator=generator)
+            module.running_var.uniform_(0.5, 2, generator=generator)
+            module.weight.data.uniform_(0.5, 2, generator=generator)
+            module.bias.data.normal_(0, 0.5, generator=generator)
+    return net
+
+
 def export(name: str, path: Path) -> None:
     """Write a network as ONNX."""
-    torch.onnx.export(NETS[name](), (torch.randn(1, 3, 32, 32),), str(path), dynamo=False, opset_version=17)
+    torch.onnx.export(network(name), (torch.randn(1, 3, 32, 32),), str(path), dynamo=False, opset_version=17)
 
 
 def write_transformer(path: Path, layers: int = 20, width: int = 1024, vocabulary: int = 20_000) -> None:

@@ -1,20 +1,23 @@
 """Pruning by half: Galen against Torch-Pruning and onnxsim, side by side, one thread.
 
     python benchmarks/prune_peers.py coverage [FAMILY ...]   share of parameters kept per family, local and global
-    python benchmarks/prune_peers.py speed                   seconds for a ResNet-56 and a 100 MB ResNet-50
+    python benchmarks/prune_peers.py speed                   seconds, and weights left, of a ResNet-56 and a ResNet-50
     python benchmarks/prune_peers.py memory                  peak memory of galen-opt on a 1 GB transformer
 
 `bound` is the network of the same family with every axis halved. Torch-Pruning is told the layers that must stay (the
 outputs) and the numbers of heads, as its documentation asks; Galen and onnxsim get the ONNX file alone.
 """
 
+import gc
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,7 +39,7 @@ from galen.ir.clone import clone  # noqa: E402
 from galen.ir.costs import costs  # noqa: E402
 from galen.ir.coupling import apply_cut  # noqa: E402
 from galen.ir.coupling.mask import mask  # noqa: E402
-from galen.ir.io import load  # noqa: E402
+from galen.ir.io import load, save  # noqa: E402
 from galen.passes.fold_batchnorm import FoldBatchNorm  # noqa: E402
 from galen.passes.prune import Prune  # noqa: E402
 from galen.passes.simplify import Simplify  # noqa: E402
@@ -104,28 +107,85 @@ def coverage(names: list[str]) -> None:
         print(f"{name:14s} {bound:.2f}  " + " ".join(f"{cell:>21s}" for cell in cells), flush=True)
 
 
-def seconds(prepare: Callable[[], object], work: Callable[[object], object], times: int = 3) -> float:
-    found = []
-    for _ in range(times):
-        subject = prepare()
-        begun = time.perf_counter()
-        work(subject)
-        found.append(time.perf_counter() - begun)
-    return float(np.min(found))
+@dataclass(frozen=True)
+class Contest:
+    """What one tool does with a network: `read` what is not timed, `prune` what is; `size` of a result in weights."""
+
+    read: Callable[[], Any]
+    prune: Callable[[Any], Any]
+    size: Callable[[Any], int]
 
 
-def speed() -> None:
-    print(f"{'network':10s} {'MB':>5s} {'Galen':>8s} {'Torch-Pruning':>14s} {'onnxsim':>8s}   seconds, best of 3")
+def contests(name: str, path: Path) -> dict[str, Contest]:
+    """Return how each tool prunes a network that lies in memory: bytes that were read, for those of ONNX."""
+    data, image = path.read_bytes(), (torch.randn(1, 3, 32, 32),)
+
+    def by_torch(net: nn.Module) -> nn.Module:
+        prune_with_torch(net, image)
+        return net
+
+    return {
+        "Galen": Contest(lambda: load(data), halved, weights_of),
+        "Torch-Pruning": Contest(
+            lambda: prune_networks.network(name), by_torch, lambda net: sum(p.numel() for p in net.parameters())
+        ),
+        "onnxsim": Contest(
+            lambda: onnx.load_from_string(data), lambda model: apply_structured_pruning(model, 0.5), tensors_of
+        ),
+    }
+
+
+def halved(model: Model) -> Model:
+    Prune(sparsity=0.5).apply(model)
+    return model
+
+
+def weights_of(model: Model) -> int:
+    return sum(value.const_value.size for value in model.graph.initializers.values())
+
+
+def tensors_of(model: onnx.ModelProto) -> int:
+    return sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
+
+
+def through_files(path: Path) -> dict[str, Contest]:
+    """Return how the tools for ONNX prune from a file to a file."""
+    out = path.with_name("out.onnx")
+
+    def galen() -> None:
+        save(halved(load(path)), out)
+
+    def onnxsim() -> None:
+        onnx.save(apply_structured_pruning(onnx.load(path), 0.5), out)
+
+    tools = (("Galen, file to file", galen), ("onnxsim, file to file", onnxsim))
+    return {
+        name: Contest(lambda: None, lambda _, work=work: work(), lambda _: tensors_of(onnx.load(out)))
+        for name, work in tools
+    }
+
+
+def speed(rounds: int = 7) -> None:
+    """Print processor seconds, the best of several rounds in which the tools take turns."""
+    print(f"{'network':10s} {'MB':>5s} {'tool':22s} {'seconds':>8s} {'weights left':>13s}")
+    gc.collect()
+    gc.freeze()  # what torch keeps alive is nobody's garbage
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in prune_networks.NETS.items():
+        for name in prune_networks.NETS:
             path = Path(folder) / f"{name}.onnx"
             prune_networks.export(name, path)
-            image = (torch.randn(1, 3, 32, 32),)
-            galen = seconds(lambda path=path: load(path), lambda model: Prune(sparsity=0.5).apply(model))
-            torch_pruning = seconds(make, lambda net, image=image: prune_with_torch(net, image))
-            onnxsim = seconds(lambda path=path: onnx.load(path), lambda model: apply_structured_pruning(model, 0.5))
-            size = path.stat().st_size / 1e6
-            print(f"{name:10s} {size:5.0f} {galen:8.3f} {torch_pruning:14.3f} {onnxsim:8.3f}", flush=True)
+            tools = contests(name, path) | through_files(path)
+            best, left = dict.fromkeys(tools, np.inf), dict.fromkeys(tools, 0.0)
+            for _ in range(rounds):
+                for tool, contest in tools.items():
+                    subject = contest.read()
+                    begun = time.process_time()
+                    result = contest.prune(subject)
+                    best[tool] = min(best[tool], time.process_time() - begun)
+                    left[tool] = contest.size(result) / tensors_of(onnx.load(path))
+            for tool in tools:
+                size = path.stat().st_size / 1e6
+                print(f"{name:10s} {size:5.0f} {tool:22s} {best[tool]:8.3f} {left[tool]:13.2f}", flush=True)
 
 
 def memory() -> None:

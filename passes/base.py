@@ -101,3 +101,13 @@ def guarded(model: Model) -> Iterator[None]:
             yield
     finally:
         del model.meta[_RUNNING]
+
+
+@contextmanager
+def expendable(model: Model) -> Iterator[None]:
+    """Run passes on `model` without transactions: for a copy that is thrown away when one of them fails."""
+    model.meta[_RUNNING] = id(model)
+    try:
+        yield
+    finally:
+        del model.meta[_RUNNING]

@@ -3,6 +3,7 @@
 from galen.ir import GalenError, Model
 from galen.ir.clone import clone
 from galen.ir.digest import digest
+from galen.passes.base import expendable
 from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.policy import Policy
 from galen.passes.simplify import Simplify
@@ -28,8 +29,9 @@ def stamp(model: Model, policy: Policy | None = None) -> None:
 
 def _plain(model: Model) -> Model:
     plain = clone(model)
-    Simplify().apply(plain)
-    FoldBatchNorm().apply(plain)
+    with expendable(plain):
+        Simplify().apply(plain)
+        FoldBatchNorm().apply(plain)
     return plain
 
 
