@@ -41,7 +41,28 @@ g (float[N,1,4,4] x) => (float[N,2] y)
    flat = Reshape(r, t)
    [fc] y = Gemm<transB = 1>(flat, v)
 }"""
+CONTROL = """<ir_version: 8, opset_import: ["" : 17, "f" : 1]>
+g (float[N,4] x, bool c) => (float[N,4] y, float[4] z)
+<int64 count = {1}, bool go = {1}, float[4] w = {1, 2, 3, 4}> {
+   k = Constant<value = float[4] {4, 3, 2, 1}>()
+   a = f.Act<alpha = 0.5>(x)
+   b = If(c) <then_branch = t () => (float[N,4] p) { p = Mul(a, w) },
+              else_branch = e () => (float[N,4] q) <float[4] v = {1, 1, 1, 1}> { q = Add(a, v) }>
+   d = Loop(count, go, b) <body = l (int64 i, bool on, float[N,4] m) => (bool off, float[N,4] n)
+       { off = Identity(on) n = Add(m, k) }>
+   y = Softmax<axis = -1>(d)
+   z = If(go) <then_branch = t2 () => (float[4] r) { r = Neg(k) }, else_branch = e2 () => (float[4] s) { s = Abs(w) }>
+}
+<domain: "f", opset_import: ["" : 17]> Act <alpha>(u) => (o) { o = LeakyRelu<alpha : float = @alpha>(u) }"""
 PIPELINE = "simplify,fold-batchnorm,prune{sparsity=0.5}"
+PIPELINES = [
+    PIPELINE,
+    "simplify,cast-fp16",
+    "convert-opset{version=16},infer-shapes",
+    "convert-opset{version=21},fuse-activations",
+    "eliminate-dead-branches,eliminate-dead-code,eliminate-common-subexpressions",
+    "repeat(simplify,fuse-affine),quantize{calibration=random}",
+]
 SEEDS = [
     PIPELINE,
     "repeat{max=3}(simplify,eliminate-dead-code)",
@@ -55,6 +76,7 @@ class Sound:
     """Sound files that the damage starts from."""
 
     model: bytes
+    control: bytes
     policy: bytes
     data: bytes
 
@@ -70,7 +92,8 @@ def sound() -> Sound:
     }
     data = io.BytesIO()
     np.savez(data, images=np.zeros((8, 4, 4), np.uint8), labels=np.zeros(8, np.int64))
-    return Sound(model.SerializeToString(), json.dumps(policy).encode(), data.getvalue())
+    control = onnx.parser.parse_model(CONTROL).SerializeToString()
+    return Sound(model.SerializeToString(), control, json.dumps(policy).encode(), data.getvalue())
 
 
 def damaged(data: bytes, rng: np.random.Generator) -> bytes:
@@ -95,9 +118,59 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def model_case(files: Sound, rng: np.random.Generator, folder: Path) -> list[str]:
-    (folder / "model.onnx").write_bytes(damaged(files.model, rng))
-    checks = [[], ["--verify-each"], ["--stats"], ["--print-after-all"], ["-o", str(folder / "out.onnx")]]
-    return [str(folder / "model.onnx"), "-p", PIPELINE, *checks[rng.integers(len(checks))]]
+    model = files.control if rng.random() < 0.5 else files.model
+    (folder / "model.onnx").write_bytes(damaged(model, rng) if rng.random() < 0.3 else rewritten(model, rng))
+    checks = [["--bisect"], ["--verify-each"], ["--stats"], ["--explain"], ["--print-after-all"]]
+    output = ["-o", str(folder / "out.onnx")]
+    return [str(folder / "model.onnx"), "-p", str(rng.choice(PIPELINES)), *checks[rng.integers(len(checks))], *output]
+
+
+def rewritten(data: bytes, rng: np.random.Generator) -> bytes:
+    """Change a model's nodes, constants and types a little: it still parses."""
+    model = onnx.ModelProto.FromString(data)
+    graph = model.graph
+    names = [
+        *(v.name for v in graph.input),
+        *(t.name for t in graph.initializer),
+        *(o for n in graph.node for o in n.output),
+    ]
+    operators = [
+        "Identity",
+        "Conv",
+        "Reshape",
+        "Concat",
+        "Loop",
+        "If",
+        "Cast",
+        "Split",
+        "LSTM",
+        "Foo",
+        "Shape",
+        "MatMul",
+    ]
+    for _ in range(rng.integers(1, 4)):
+        node = graph.node[rng.integers(len(graph.node))]
+        match rng.integers(8):
+            case 0:
+                node.op_type = str(rng.choice(operators))
+            case 1 if node.input:
+                node.input[rng.integers(len(node.input))] = str(rng.choice([*names, "", "nothing"]))
+            case 2 if node.attribute:
+                attribute = node.attribute[rng.integers(len(node.attribute))]
+                attribute.i = int(rng.choice([-1, 0, 1, 2**40]))
+                attribute.type = int(rng.integers(8))
+            case 3:
+                tensor = graph.initializer[rng.integers(len(graph.initializer))]
+                tensor.dims[:] = rng.choice([-1, 0, 1, 2, 3, 2**40], rng.integers(0, 4)).tolist()
+            case 4:
+                graph.initializer[rng.integers(len(graph.initializer))].data_type = int(rng.integers(26))
+            case 5:
+                graph.input[0].type.tensor_type.elem_type = int(rng.integers(18))
+            case 6:
+                graph.node.add().CopyFrom(node)
+            case _:
+                model.opset_import[0].version = int(rng.choice([0, 1, 6, 7, 12, 13, 21, 28, 99, 2**31]))
+    return model.SerializeToString()
 
 
 def text_case(files: Sound, rng: np.random.Generator, folder: Path) -> list[str]:
@@ -197,7 +270,7 @@ def finding(code: int, err: str) -> str | None:
         return errors[0] if errors else "traceback"
     if code and len(errors) != 1:
         return f"{len(errors)} error lines"
-    if code and len(lines) > (3 if code == 2 else 1) + sum(": warning: " in line for line in lines):
+    if code and lines.index(errors[0]) < len(lines) - (3 if code == 2 else 1):
         return "more than one line"
     return None
 

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from galen.ir import large, wire
 from galen.ir.clone import clone
-from galen.ir.errors import GalenError
+from galen.ir.errors import GalenError, root_cause
 from galen.ir.files import STANDARD_STREAM, atomic, readable
 from galen.ir.message import from_message, to_message
 from galen.ir.structure import put_in_order
@@ -172,9 +172,22 @@ class _Places:
         self._files: dict[str, FileSource] = {}
 
     def lazy(self, tensor: onnx_ir.TensorProtocol) -> onnx_ir.TensorProtocol:
-        """Return an external tensor as one that is read without mapping whole files into memory, others as they are."""
-        if not isinstance(tensor, onnx_ir.ExternalTensor):
-            return tensor
+        """Return an external tensor as one that is read without mapping whole files into memory, others as they are.
+
+        Raises:
+            GalenError: the tensor has no type, or its bytes are not of its type and shape.
+        """
+        if tensor.dtype == onnx_ir.DataType.UNDEFINED:
+            raise GalenError("has no type", where=f"tensor {tensor.name}")
+        try:
+            if isinstance(tensor, onnx_ir.ExternalTensor):
+                return self._stored(tensor)
+            tensor.numpy()
+        except (ValueError, TypeError, AssertionError) as error:  # what the library says of tensors that lie
+            raise GalenError(f"is damaged: {root_cause(error)}", where=f"tensor {tensor.name}") from error
+        return tensor
+
+    def _stored(self, tensor: onnx_ir.ExternalTensor) -> StoredTensor:
         location, offset = str(tensor.location), tensor.offset or 0
         if location == wire.HERE and self._here is not None:
             return StoredTensor(self._here, offset, tensor, external=False)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from galen.ir import Model
+from galen.ir import GalenError, Model
+from galen.ir.errors import root_cause
 from galen.ir.library import InlinePass, applied
 from galen.passes.base import Pass
 
@@ -14,11 +15,18 @@ class InlineFunctions(Pass, name="inline-functions"):
     tolerance = 0.0
 
     def apply(self, model: Model, /) -> bool:
-        """Return whether there was a function."""
+        """Return whether there was a function.
+
+        Raises:
+            GalenError: a function is written in another opset than the model.
+        """
         if not model.functions:
             return False
         for function in model.functions.values():
             for node in function:
                 node.name = node.name or node.op_type  # else the library calls them all "node"
-        applied(InlinePass(), model)
+        try:
+            applied(InlinePass(), model)
+        except ValueError as error:
+            raise GalenError(f"functions cannot be inlined: {root_cause(error)}") from error
         return True

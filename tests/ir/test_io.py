@@ -289,6 +289,13 @@ def test_sparse_constants_become_dense(places: np.ndarray, node: bool) -> None:
     np.testing.assert_array_equal(dense.numpy(), [[1, 0, 0], [0, 0, 2]])
 
 
+def test_functions_of_another_opset_are_refused_where_they_are_inlined() -> None:
+    proto = in_a_function(LARGE)
+    proto.functions[0].opset_import[0].version = 13
+    with pytest.raises(GalenError, match="functions cannot be inlined: Opset mismatch"):
+        Simplify().apply(from_proto(proto))
+
+
 def test_sparse_constants_out_of_place_are_refused() -> None:
     with pytest.raises(GalenError, match="sparse tensor w: its indices do not fit"):
         from_proto(sparse_model(np.array([0, 6]), node=False))
@@ -312,3 +319,21 @@ def test_classifiers_may_return_maps(tmp_path: Path) -> None:
     assert onnx.load(tmp_path / "model.onnx").graph.output[1].type == kind
     (row,) = run(load(tmp_path / "model.onnx"), {"x": np.float32([[1, 3]])})["z"]
     assert row == {3: 0.25, 4: 0.75}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data_type": TensorProto.UNDEFINED}, "tensor w: has no type"),
+        ({"data_type": TensorProto.UINT4}, "tensor w: is damaged: Unsupported dtype UINT4 for float_data"),
+        ({"dims": [3]}, "tensor w: is damaged: cannot reshape"),
+        ({"dims": [-1, -1]}, "tensor w: is damaged: can only specify one unknown dimension"),
+        ({"dims": [2**40]}, "tensor w: is damaged: cannot reshape"),
+    ],
+)
+def test_tensors_that_contradict_themselves_are_refused(change: dict[str, object], message: str) -> None:
+    proto = model_of(LARGE)
+    proto.graph.initializer[0].CopyFrom(TensorProto(**{"name": "w", "data_type": 1, "dims": [2]} | change))
+    proto.graph.initializer[0].float_data.extend([1, 2])
+    with pytest.raises(GalenError, match=message):
+        from_proto(proto)
