@@ -14,7 +14,7 @@ import numpy as np
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit, pieces
-from galen.backends.kernels.registers import Block, RegisterTile, Tile, blocks, padded, reduction, runs
+from galen.backends.kernels.registers import VECTOR, Block, RegisterTile, Tile, blocks, padded, reduction, runs
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
@@ -32,6 +32,7 @@ class DirectConv(Kernel):
 
     Attributes:
         tile: largest register tile; rests of rows and channels use smaller ones.
+        groups: each reads its share of the input channels and writes its share of the output channels.
     """
 
     source: Image
@@ -39,75 +40,86 @@ class DirectConv(Kernel):
     window: Window
     steps: tuple[Step, ...] = ()
     tile: Tile = TILE
+    groups: int = 1
     family: ClassVar[str] = "direct"
 
     @property
     def args(self) -> tuple[Spec, ...]:
         """Image, weights `[taps * ci * co]` as `pack_weights` orders them, bias `[co]`, operands, output."""
-        weights = Spec((self.window.kh * self.window.kw * self.source.c * self._width,), self.sink.dtype)
-        bias = Spec((self._width,), self.sink.dtype)
+        weights = Spec((prod(self.taps) * self.groups * self.width,), self.sink.dtype)
+        bias = Spec((self.groups * self.width,), self.sink.dtype)
         return (self.source.spec, weights, bias, *operands(self.steps), self.sink.spec)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of the convolution."""
-        taps = self.window.kh * self.window.kw * self.source.c
-        return self.sink.n * self.sink.h * self.sink.w * self.sink.c * taps
+        return self.sink.n * self.sink.h * self.sink.w * self.sink.c * prod(self.taps)
 
     @property
-    def _width(self) -> int:
-        return padded(self.sink.c)
+    def channels(self) -> int:
+        """Output channels of one group."""
+        return self.sink.c // self.groups
+
+    @property
+    def width(self) -> int:
+        """Packed output channels of one group."""
+        return padded(self.channels)
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
-        """Order `[co, ci, kh, kw]` as blocks of output channels, each `[kh, kw, ci, channels of the block]`."""
+        """Order `[co, ci / groups, kh, kw]` as blocks of channels, each `[kh, kw, ci, channels of the block]`."""
         depth = prod(self.taps)
-        packed = np.zeros(depth * self._width, np.float32)
-        for b in self._blocks:
-            part = weights[b.first : b.first + b.width]
-            block = packed[b.first * depth : (b.first + b.width) * depth].reshape(*self.taps, b.width)
-            block[..., : len(part)] = part.transpose(2, 3, 1, 0)
-        return packed
+        packed = np.zeros((self.groups, depth * self.width), np.float32)
+        for group, own in zip(packed, np.split(weights, self.groups), strict=True):
+            for b in self._blocks:
+                part = own[b.first : b.first + b.width]
+                block = group[b.first * depth : (b.first + b.width) * depth].reshape(*self.taps, b.width)
+                block[..., : len(part)] = part.transpose(2, 3, 1, 0)
+        return packed.ravel()
 
     def pack_bias(self, bias: np.ndarray | None) -> np.ndarray:
-        """Extend the bias with zeros to whole vectors."""
-        packed = np.zeros(self._width, np.float32)
+        """Extend the bias of every group with zeros to whole vectors."""
+        packed = np.zeros((self.groups, self.width), np.float32)
         if bias is not None:
-            packed[: self.sink.c] = bias
-        return packed
+            packed[:, : self.channels] = bias.reshape(self.groups, -1)
+        return packed.ravel()
 
     @property
     def taps(self) -> tuple[int, int, int]:
         """Rows, columns and channels that every output reads."""
-        return self.window.kh, self.window.kw, self.source.c
+        return self.window.kh, self.window.kw, self.source.c // self.groups
 
     @property
     def _blocks(self) -> list[Block]:
-        return blocks(self.sink.c, self.sink.channels, self.tile)
+        """The output channels of a group; a single one writes the padding channels, too."""
+        return blocks(self.channels, self.sink.channels if self.groups == 1 else self.channels, self.tile)
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Sum products over all taps, in double precision."""
         image, packed, bias, *others = inputs
-        blocks, at = [], 0
-        for block in self._blocks:
-            size = int(np.prod(self.taps)) * block.width
-            blocks.append(packed[at : at + size].reshape(*self.taps, block.width))
-            at += size
-        weights = np.concatenate(blocks, axis=-1)[..., : self.sink.c].astype(np.float64)
-        taps = self.window.taps(self.source, self.sink, image).astype(np.float64)
-        value = np.tensordot(taps, weights, 3) + bias[: self.sink.c]
+        taps = np.split(self.window.taps(self.source, self.sink, image).astype(np.float64), self.groups, axis=-1)
+        parts = zip(taps, np.split(packed, self.groups), np.split(bias, self.groups), strict=True)
+        products = [np.tensordot(t, self._unpack(w), 3) + b[: self.channels] for t, w, b in parts]
+        value = np.concatenate(products, axis=-1)
         return [self.sink.place(apply_steps(self.steps, value.astype(np.float32), others))]
+
+    def _unpack(self, packed: np.ndarray) -> np.ndarray:
+        """Return the weights of one group `[kh, kw, ci, co]`."""
+        ends = np.cumsum([prod(self.taps) * block.width for block in self._blocks])[:-1]
+        parts = zip(np.split(packed, ends), self._blocks, strict=True)
+        whole = np.concatenate([part.reshape(*self.taps, b.width) for part, b in parts], axis=-1)
+        return whole[..., : self.channels].astype(np.float64)
 
     def tir(self, target: Target) -> "PrimFunc":
         """Return loops over images, blocks of channels, rows and tiles of pixels around one register tile."""
         with emit(self.args, target) as e:
             clear_border(e, self.sink, e.args[-1])
-            with e.loop(self.sink.n) as n:
+            with e.loop(self.sink.n) as n, e.loop(self.groups) as group:
                 for run in runs(self._blocks):
                     with e.loop(len(run)) as index:
-                        self._rows(e, n, run[0].first + index * run[0].width, run[0])
+                        self._rows(e, n, (group, run[0].first + index * run[0].width), run[0])
         return e.function
 
-    def _rows(self, e: Emitter, n: Expr, channel: Expr, block: Block) -> None:
+    def _rows(self, e: Emitter, n: Expr, channel: tuple[Expr, Expr], block: Block) -> None:
         pixels = min(self.tile.rows, self.sink.w)
         whole, rest = divmod(self.sink.w, pixels)
         with e.parallel(self.sink.h) as y:
@@ -119,11 +131,11 @@ class DirectConv(Kernel):
 
 @dataclass(frozen=True)
 class _Pixels:
-    """`count` neighbouring output pixels times the channels of `block`, the first of which is `channel`."""
+    """`count` neighbouring output pixels times the channels of `block`, the first of which is (group, `channel`)."""
 
     conv: DirectConv
     e: Emitter
-    channel: Expr
+    channel: tuple[Expr, Expr]
     block: Block
     count: int
 
@@ -131,11 +143,17 @@ class _Pixels:
         """Emit initialisation with the bias, reduction and epilogue for the pixels from `x` on."""
         e, (kh, kw, ci) = self.e, self.conv.taps
         tile = RegisterTile(e, self.count, self.block.width)
-        tile.set(lambda offset: e.load(e.args[2], self.channel + offset, lanes=tile.lanes))
+        tile.set(lambda offset: e.load(e.args[2], self._packed + offset, lanes=tile.lanes))
         with e.loop(kh) as ky, e.loop(kw) as kx:
             reduction(e, ci, lambda c, count: self._reduce(tile, (n, y, x), (ky, kx, c), count))
         for p, offset, register in tile:
             self._finish((n, y, x + p), offset, register.value, tile.lanes)
+
+    @property
+    def _packed(self) -> Expr:
+        """Where the first channel's bias is, and its weights after as many channels."""
+        group, channel = self.channel
+        return group * self.conv.width + channel
 
     def _reduce(self, tile: RegisterTile, pixel: tuple[Expr, ...], tap: tuple[Expr, ...], count: int) -> None:
         """Multiply `count` input channels of every pixel with their weights."""
@@ -143,8 +161,10 @@ class _Pixels:
         (n, y, x), (ky, kx, c), (kh, kw, ci) = pixel, tap, self.conv.taps
         row = y * window.sy + ky * window.dy + border - window.top
         column = x * window.sx + kx * window.dx + border - window.left
-        inputs = [tile.spread(e.args[0], (n, row, column + p * window.sx, c), count) for p in range(self.count)]
-        base = self.channel * (kh * kw * ci) + ((ky * kw + kx) * ci + c) * self.block.width
+        read = tile.scalars if self.conv.groups > 1 and count < VECTOR else tile.spread
+        first = self.channel[0] * ci + c
+        inputs = [read(e.args[0], (n, row, column + p * window.sx, first), count) for p in range(self.count)]
+        base = self._packed * (kh * kw * ci) + ((ky * kw + kx) * ci + c) * self.block.width
 
         def weight(k: int, offset: int) -> Expr:
             return e.load(e.args[1], base + (k * self.block.width + offset), lanes=tile.lanes)
@@ -156,7 +176,7 @@ class _Pixels:
         e, sink = self.e, self.conv.sink
         n, y, x = pixel
         for start, lanes in pieces(min(self.block.stored - offset, of), of):
-            at = self.channel + offset + start
+            at = self.channel[0] * self.conv.channels + self.channel[1] + offset + start
             result = e.part(value, start, lanes, of)
             result = emit_steps(e, self.conv.steps, e.args[3:-1], result, (n, y, x, at), lanes=lanes)
             e.store(e.args[-1], result, n, y + sink.border, x + sink.border, at, lanes=lanes)

@@ -91,6 +91,11 @@ class RegisterTile:
         if e.arm and (count == VECTOR or int(buffer.shape[-1]) % VECTOR == 0):
             vector = e.let(e.load(buffer, *outer, c, lanes=VECTOR))
             return [e.lane(vector, k, self.lanes) for k in range(count)]
+        return self.scalars(buffer, index, count)
+
+    def scalars(self, buffer: Any, index: Sequence[Expr], count: int) -> list[Expr]:
+        """Return the same without reading beyond the `count` neighbours."""
+        e, (*outer, c) = self.e, index
         scalars = [e.let(e.load(buffer, *outer, c + k)) for k in range(count)]
         return [e.splat(scalar, self.lanes) for scalar in scalars]
 

@@ -49,7 +49,7 @@ class Packed(Protocol):
 
 @dataclass(frozen=True)
 class Problem:
-    """A convolution as the graph defines it. `groups` is 1, or the number of channels."""
+    """A convolution as the graph defines it."""
 
     n: int
     source: tuple[int, int]
@@ -71,8 +71,10 @@ class Algorithm:
 
 def choose(problem: Problem, target: Target) -> Algorithm:
     """Return the fastest algorithm by estimate."""
-    if problem.groups > 1:
+    if 1 < problem.groups == problem.inputs == problem.outputs:
         return _depthwise(problem)
+    if problem.groups > 1:
+        return _direct(problem, target)
     return min((_direct(problem, target), *_winograds(problem, target)), key=lambda a: a.cycles)
 
 
@@ -84,12 +86,17 @@ def _depthwise(problem: Problem) -> Algorithm:
 
 def _direct(problem: Problem, target: Target) -> Algorithm:
     window, (h, w) = problem.window, problem.sink
-    tile = best_tile(problem.outputs, w, target)
+    groups, outputs = problem.groups, problem.outputs // problem.groups
+    tile = best_tile(outputs, w, target)
     taps = window.kh * window.kw * problem.inputs
-    instructions = problem.n * h * tile_cost(problem.outputs, w, tile) * taps / VECTOR
-    cycles = max(instructions / ISSUE, _traffic(taps * problem.outputs, target))
+    instructions = problem.n * h * tile_cost(outputs, w, tile) * taps / VECTOR
+    cycles = max(instructions / ISSUE, _traffic(taps * outputs, target))
     border = window.border(problem.source, problem.sink)
-    return Algorithm(cycles, border, lambda source, sink, steps: DirectConv(source, sink, window, steps, tile))
+
+    def kernel(source: Image, sink: Image, steps: tuple[Step, ...]) -> DirectConv:
+        return DirectConv(source, sink, window, steps, tile, groups)
+
+    return Algorithm(cycles, border, kernel)
 
 
 def _winograds(problem: Problem, target: Target) -> Iterator[Algorithm]:

@@ -26,42 +26,21 @@ def convolution(low: Lowering, node: Node) -> bool:
     sink = Image(n, h, w, c, low.border(after.value))
     source = low.image(node.inputs[0], algorithm.border)
     kernel = algorithm.kernel(source.layout, sink, after.steps)
-    groups, window = attribute(node, "group", 1), problem.window
-
-    def weights_of_kernel() -> np.ndarray:
-        dense = ungrouped(weights.reshape(c, -1, window.kh, window.kw), problem, groups)
-        return kernel.pack_weights(dense)
-
-    packed = low.packed(kernel.args[1], weights_of_kernel), low.constant(kernel.pack_bias(bias))
+    filters = weights.reshape(c, -1, problem.window.kh, problem.window.kw)
+    packed = low.packed(kernel.args[1], lambda: kernel.pack_weights(filters)), low.constant(kernel.pack_bias(bias))
     low.call(kernel, (source.buffer, *packed, *after.operands, low.define(after.value, sink)), node)
     return True
 
 
 def problem_of(node: Node) -> Problem | None:
-    """Return the convolution that `node` defines, None when its weights or shapes are not known.
-
-    Groups of several channels are computed as one, with zeros between them.
-    """
+    """Return the convolution that `node` defines, None when its weights or shapes are not known."""
     weights = static_shape(node.inputs[1])
     source, sink = static_shape(node.inputs[0]), static_shape(node.outputs[0])
     if weights is None or source is None or sink is None or len(weights) not in (3, 4):
         return None
     window = window_of(node, weights[2:])
     (n, inputs, h, w), (_, outputs, oh, ow) = image_axes(source), image_axes(sink)
-    depthwise = attribute(node, "group", 1) == inputs == outputs
-    groups = inputs if depthwise else 1
-    return Problem(n, (h, w), (oh, ow), inputs, outputs, window, groups)
-
-
-def ungrouped(weights: np.ndarray, problem: Problem, groups: int) -> np.ndarray:
-    """Return grouped weights `[co, ci / groups, kh, kw]` as `problem` has them: dense, zero between groups."""
-    if groups == problem.groups:
-        return weights
-    outputs, inputs = weights.shape[0] // groups, weights.shape[1]
-    dense = np.zeros((weights.shape[0], inputs * groups, *weights.shape[2:]), weights.dtype)
-    for g in range(groups):
-        dense[g * outputs : (g + 1) * outputs, g * inputs : (g + 1) * inputs] = weights[g * outputs : (g + 1) * outputs]
-    return dense
+    return Problem(n, (h, w), (oh, ow), inputs, outputs, window, attribute(node, "group", 1))
 
 
 def convolution_border(node: Node, value: Value, target: Target) -> int:

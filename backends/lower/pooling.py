@@ -8,7 +8,7 @@ from galen.backends.lower.fuse import epilogue
 from galen.backends.lower.lowering import Lowering
 from galen.backends.lower.windows import window_of
 from galen.ir import Node
-from galen.ir.edit import attribute
+from galen.ir.edit import attribute, const_value
 
 
 def pool(low: Lowering, node: Node) -> bool:
@@ -38,6 +38,35 @@ def global_average(low: Lowering, node: Node) -> bool:
     after = epilogue(low, node.outputs[0], Image(n, h, w, c))
     sink = Image(n, h, w, c, low.border(after.value))
     kernel = GlobalAverage(source.layout, sink, after.steps)
+    low.call(kernel, (source.buffer, *after.operands, low.define(after.value, sink)), node)
+    return True
+
+
+def reduce_mean(low: Lowering, node: Node) -> bool:
+    """Lower ReduceMean over the pixels of an image."""
+    shape = low.shape(node.inputs[0])
+    given = const_value(node.inputs[1]) if len(node.inputs) > 1 else attribute(node, "axes")
+    axes = sorted(int(axis) % len(shape) for axis in (given if given is not None else ()))
+    if len(shape) != 4 or axes != [2, 3] or not low.is_image(node.inputs[0]):
+        return False
+    if attribute(node, "keepdims", 1):
+        return global_average(low, node)
+    source, spec = low.image(node.inputs[0]), low.spec(node.outputs[0])
+    pixel = Image(shape[0], 1, 1, shape[1], lanes=1)
+    out = low.view(low.define(node.outputs[0], spec), pixel.spec.shape)
+    low.call(GlobalAverage(source.layout, pixel), (source.buffer, out), node)
+    return True
+
+
+def global_max(low: Lowering, node: Node) -> bool:
+    """Lower GlobalMaxPool: one window over the whole image."""
+    if len(low.shape(node.inputs[0])) not in (3, 4):
+        return False
+    source = low.image(node.inputs[0])
+    n, c, h, w = image_axes(low.shape(node.outputs[0]))
+    after = epilogue(low, node.outputs[0], Image(n, h, w, c))
+    sink = Image(n, h, w, c, low.border(after.value))
+    kernel = Pool(source.layout, sink, Window(source.layout.h, source.layout.w), "max", steps=after.steps)
     low.call(kernel, (source.buffer, *after.operands, low.define(after.value, sink)), node)
     return True
 

@@ -3,11 +3,16 @@
 from galen.backends.lower.patterns import fuse_activations
 from galen.backends.lower.quantized_edges import fold_weights
 from galen.backends.widen import widen
-from galen.ir import Model
+from galen.ir import Model, Node
 from galen.ir.clone import clone
+from galen.ir.edit import attribute, const_value
+from galen.ir.functions import expand_functions
 from galen.ir.shapes import Shapes, infer, pin
 from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.simplify import Simplify
+
+DEFINED = frozenset(("Attention", "GroupNormalization", "ReduceSumSquare", "RMSNormalization", "Shrink"))
+"""Operators that are lowered by way of ONNX's definition of them."""
 
 
 def prepare(model: Model, shapes: Shapes | None = None) -> Model:
@@ -17,8 +22,20 @@ def prepare(model: Model, shapes: Shapes | None = None) -> Model:
     widen(copy)
     Simplify().apply(copy)
     FoldBatchNorm().apply(copy)
+    if any(map(_is_defined, copy.graph)):
+        infer(copy)
+        expand_functions(copy, _is_defined)
     fuse_activations(copy)
     fold_weights(copy)
     Simplify().apply(copy)
     infer(copy)
     return copy
+
+
+def _is_defined(node: Node) -> bool:
+    """Return whether a node is lowered by way of its definition: unusual layer normalisations, too."""
+    if node.op_type != "LayerNormalization":
+        return node.op_type in DEFINED
+    shape = node.inputs[0].shape if node.inputs[0] is not None else None
+    last = shape is not None and attribute(node, "axis", -1) in (-1, len(shape) - 1)
+    return not last or const_value(node.inputs[1]) is None

@@ -15,11 +15,13 @@ from galen.backends.kernels.conv import DirectConv
 from galen.backends.kernels.depthwise import DepthwiseConv
 from galen.backends.kernels.elementwise import Elementwise
 from galen.backends.kernels.functions import FUNCTIONS
+from galen.backends.kernels.interleave import Interleave
 from galen.backends.kernels.layout import FromImage, Move, ToImage
 from galen.backends.kernels.permute import Permute
 from galen.backends.kernels.pool import GlobalAverage, Pool
 from galen.backends.kernels.product import Product
 from galen.backends.kernels.registers import Tile, best_tile
+from galen.backends.kernels.resample import Resample
 from galen.backends.kernels.rows import LayerNorm, Softmax
 from galen.backends.kernels.steps import Activation, Binary
 from galen.backends.kernels.window import Window
@@ -51,6 +53,15 @@ def test_direct_convolution(shape, ci, co, n, seed) -> None:
     sink = Image(n, oh, ow, co, 1)
     steps = (Binary("add", Image(n, oh, ow, co, 2)), Activation("relu"))
     run(DirectConv(source, sink, window, steps, best_tile(co, ow, find("cortex-a72"))), seed)
+
+
+@few
+@given(windows(), st.integers(2, 4), st.integers(1, 9), st.integers(1, 9), seeds)
+def test_grouped_convolution(shape, groups, ci, co, seed) -> None:
+    window, (h, w), (oh, ow) = shape
+    source = Image(1, h, w, groups * ci, window.border((h, w), (oh, ow)))
+    sink = Image(1, oh, ow, groups * co, 1)
+    run(DirectConv(source, sink, window, (Activation("relu"),), Tile(4, 3), groups), seed)
 
 
 @few
@@ -154,6 +165,23 @@ def test_permute_and_slice(order, shape, seed) -> None:
 
 
 @few
+@given(extents, extents, channels, st.integers(1, 3), st.integers(1, 3), st.sampled_from(["places", "channels"]), seeds)
+def test_interleave(h, w, c, sy, sx, order, seed) -> None:
+    sink = Image(2, max(1, h * sy - 1), max(1, w * sx - 2), c, 1)
+    run(Interleave(Image(2, h, w, c * sy * sx, 1), sink, sy, sx, order, sy // 2, 0, (Activation("relu"),)), seed)
+
+
+@few
+@given(extents, extents, channels, st.sampled_from([(1, 1), (2, 2), (1, 4)]), seeds)
+def test_resample(h, w, c, taps, seed) -> None:
+    kernel = Resample(Image(2, h, w, c, 1), Image(2, 7, 5, c, 2), taps)
+    rng, inputs = np.random.default_rng(seed), images(kernel, seed)
+    inputs[1], inputs[3] = (rng.integers(0, e, t.shape, np.int32) for e, t in ((h, inputs[1]), (w, inputs[3])))
+    with TemporaryDirectory() as folder:
+        check(kernel, inputs, Path(folder))
+
+
+@few
 @given(st.lists(channels, min_size=1, max_size=3), seeds)
 def test_concat(counts, seed) -> None:
     sources = tuple(Image(1, 3, 4, c, i) for i, c in enumerate(counts))
@@ -187,7 +215,7 @@ def run(kernel, seed: int, shift: float = 0.0) -> None:
     inputs = [array + np.float32(shift) if array.ndim == 4 else array for array in images(kernel, seed)]
     if isinstance(kernel, DirectConv):
         rng = np.random.default_rng(seed)
-        shape = (kernel.sink.c, kernel.source.c, kernel.window.kh, kernel.window.kw)
+        shape = (kernel.sink.c, kernel.source.c // kernel.groups, kernel.window.kh, kernel.window.kw)
         inputs[1] = kernel.pack_weights(rng.standard_normal(shape).astype(np.float32))
         inputs[2] = kernel.pack_bias(rng.standard_normal(kernel.sink.c).astype(np.float32))
     with TemporaryDirectory() as folder:

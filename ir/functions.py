@@ -1,0 +1,46 @@
+"""Operators that ONNX defines by simpler ones: a node becomes the nodes of its definition."""
+
+from collections.abc import Callable
+
+import onnx.inliner
+import onnx_ir
+
+from galen.ir.edit import Names, replace_node
+from galen.ir.isolate import single_node_model
+
+
+def expand_functions(model: onnx_ir.Model, chosen: Callable[[onnx_ir.Node], bool]) -> bool:
+    """Replace nodes of the main graph by ONNX's own definition of their operators; return whether any was.
+
+    Args:
+        model: rewritten in place; shapes and types of the nodes' inputs and outputs are known.
+        chosen: says which nodes; those whose operator has no definition stay.
+    """
+    names = Names(model)
+    found = [node for node in model.graph if node.domain in ("", "ai.onnx") and chosen(node)]
+    expanded = [_expand(model, node, names) for node in found]
+    return any(expanded)
+
+
+def _expand(model: onnx_ir.Model, node: onnx_ir.Node, names: Names) -> bool:
+    used = [bool(value.uses()) or value.is_graph_output() for value in node.outputs]
+    if used != sorted(used, reverse=True):
+        return False
+    given = [value for value in dict.fromkeys(node.inputs) if value is not None]
+    proto = single_node_model(model, node, {})
+    inlined = onnx.inliner.inline_selected_functions(proto, [("", node.op_type)], inline_schema_functions=True)
+    if any(part.op_type == node.op_type for part in inlined.graph.node):
+        return False
+    part = onnx_ir.from_proto(inlined).graph
+    nodes, outputs = list(part), list(part.outputs)
+    part.outputs.clear()
+    part.remove(nodes)
+    for inside, value in zip(part.inputs, given, strict=True):
+        onnx_ir.convenience.replace_all_uses_with(inside, value)
+    for new in nodes:
+        new.name = names.fresh(f"{node.name}/{new.op_type}")
+        for value in new.outputs:
+            value.name = names.fresh(f"{node.name}/{value.name}")
+    node.resize_outputs(len(outputs))
+    replace_node(node, nodes, outputs)
+    return True
