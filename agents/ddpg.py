@@ -28,7 +28,7 @@ class Hyper:
         warmup: episodes before learning, of uniform actions or around a policy that the agent was given.
         warmup_noise: deviation of the latter; 0: always uniform.
         noise, noise_decay, noise_floor: deviation of the exploration, its factor per episode, its least value.
-        updates: minibatches per step of an episode; 0: one per episode.
+        updates: minibatches per step of an episode, the warm-up's made up for at its end; 0: one per episode.
         imitation: weight of the squared distance to the actions of the best episodes in the actor's loss
             (self-imitation, Oh et al., arXiv 1806.05635); 0: none.
         elite: share of the experience that counts as best.
@@ -44,7 +44,7 @@ class Hyper:
     capacity: int = 10_000
     warmup: int = 10
     warmup_noise: float = 0.15
-    noise: float = 0.2
+    noise: float = 0.15
     noise_decay: float = 0.97
     noise_floor: float = 0.05
     updates: float = 2.0

@@ -53,7 +53,8 @@ class Layerwise:
         self._aim.saw(policy, outcome)
         self._told += 1
         if self._told >= self.hyper.warmup and len(self._replay) >= self.hyper.batch:
-            self._ddpg.learn(self._replay, max(round(self.hyper.updates * len(states)), 1))
+            episodes = self._told if self._told == self.hyper.warmup else 1
+            self._ddpg.learn(self._replay, max(round(self.hyper.updates * len(states) * episodes), 1))
 
     def state(self) -> dict[str, Any]:
         """Return generator, networks, optimisers, experience and counters."""

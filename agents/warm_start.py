@@ -1,4 +1,4 @@
-"""Begins another searcher's work with policies that are known to be good."""
+"""Begins a searcher's work with what another one proposes, or with policies that are known to be good."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,29 +9,54 @@ from galen.passes.policy import Policy
 
 
 @dataclass
-class WarmStart:
-    """Proposes `policies` first; the searcher is told what became of them and goes on from there."""
+class Given:
+    """Proposes these policies, in order, again and again."""
 
-    searcher: Searcher
     policies: Sequence[Policy]
-    _given: int = field(init=False, default=0)
+    _asked: int = field(init=False, default=0)
 
     def ask(self) -> Policy:
-        """Return the next of the given policies, then the searcher's own."""
-        if self._given == len(self.policies):
-            return self.searcher.ask()
-        self._given += 1
-        return self.policies[self._given - 1]
+        """Return the next policy."""
+        self._asked += 1
+        return self.policies[(self._asked - 1) % len(self.policies)]
 
     def tell(self, policy: Policy, outcome: Outcome) -> None:
-        """Pass it on."""
-        self.searcher.tell(policy, outcome)
+        """Learn nothing."""
 
     def state(self) -> dict[str, Any]:
-        """Return how many were given, and the searcher's state."""
-        return {"given": self._given, "searcher": self.searcher.state()}
+        """Return how many were asked."""
+        return {"asked": self._asked}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        self._given = state["given"]
+        self._asked = state["asked"]
+
+
+@dataclass
+class WarmStart:
+    """Proposes what `first` does, `count` times; `searcher` is told what became of it and goes on from there."""
+
+    first: Searcher
+    count: int
+    searcher: Searcher
+    _asked: int = field(init=False, default=0)
+
+    def ask(self) -> Policy:
+        """Return the proposal of whose turn it is."""
+        self._asked += 1
+        return (self.first if self._asked <= self.count else self.searcher).ask()
+
+    def tell(self, policy: Policy, outcome: Outcome) -> None:
+        """Tell both."""
+        self.first.tell(policy, outcome)
+        self.searcher.tell(policy, outcome)
+
+    def state(self) -> dict[str, Any]:
+        """Return how many were asked, and both states."""
+        return {"asked": self._asked, "first": self.first.state(), "searcher": self.searcher.state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self._asked = state["asked"]
+        self.first.load(state["first"])
         self.searcher.load(state["searcher"])

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from galen.agents.catalogue import LEARNERS, make
-from galen.agents.knapsack import allocate
+from galen.agents.knapsack import Knapsack
 from galen.agents.problem import Problem
 from galen.agents.searcher import Outcome, Searcher
-from galen.agents.warm_start import WarmStart
+from galen.agents.warm_start import Given, WarmStart
 from galen.backends.accuracy import Accuracy
 from galen.backends.latency import Latency
 from galen.candidate import Compressor, Stopwatch
@@ -25,8 +25,8 @@ from galen.probing import Prober
 from galen.subject import Subject
 
 MOST_COUNTS = 8
-WARM_SHARES = (1.0, 0.97, 0.94)
-"""Of the latency that is allowed: a prediction can be a little low."""
+WARM_ALLOCATIONS = 3
+"""Each sees how the prediction of the one before it was wrong."""
 WARM_POLICIES = 5
 """How many of an earlier search's best policies a new one starts from."""
 
@@ -53,21 +53,20 @@ class Setup:
     def searcher(self, options: SearchOptions) -> Searcher:
         """Return the searcher, at its beginning."""
         searcher = make(options.agent, self.problem, faithful=options.faithful, reward=options.reward)
-        policies = self._first_policies(options)
-        return WarmStart(searcher, policies) if policies else searcher
+        first = self._first(options)
+        return searcher if first is None else WarmStart(*first, searcher)
 
-    def _first_policies(self, options: SearchOptions) -> list[Policy]:
+    def _first(self, options: SearchOptions) -> tuple[Searcher, int] | None:
+        """Return who proposes the first policies, and how many; None: the searcher itself."""
         if options.warm_start == "none" or options.agent not in LEARNERS:
-            return []
+            return None
         if options.warm_start == "knapsack":
-            goal = self.problem.goal
-            budget = goal.max_latency_ms or 0.7 * goal.reference.latency_ms
-            given = (allocate(self.problem, share * budget) for share in WARM_SHARES)
-            return list({str(policy): policy for policy in given}.values())
+            return Knapsack(self.problem), WARM_ALLOCATIONS
         with Journal.open(Path(options.warm_start) / JOURNAL) as journal:
             known = [episode for episode in journal.episodes() if episode.outcome.error is None]
         known.sort(key=lambda episode: self.problem.goal.rank(episode.outcome))
-        return [self.problem.space.legal(episode.policy) for episode in known[:WARM_POLICIES]]
+        policies = [self.problem.space.legal(episode.policy) for episode in known[:WARM_POLICIES]]
+        return (Given(policies), len(policies)) if policies else None
 
 
 def set_up(options: SearchOptions, phase: Callable[[str], None]) -> Setup:
