@@ -12,6 +12,7 @@ from data import SEED, splits
 from torch import Tensor, nn
 from torch.nn import functional
 
+from galen.ir import Model
 from galen.ir.fx import trace
 from galen.ir.io import save
 from galen.passes.fold_batchnorm import FoldBatchNorm
@@ -26,14 +27,15 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.first = nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs))
-        self.second = nn.Sequential(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.conv1, self.norm1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv2, self.norm2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
         same = stride == 1 and inputs == outputs
-        self.around = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return relu(second(relu(first(x))) + around(x))."""
-        return functional.relu(self.second(functional.relu(self.first(x))) + self.around(x))
+        """Return relu(conv2(relu(conv1(x))) + shortcut(x)), each convolution normalised."""
+        inner = functional.relu(self.norm1(self.conv1(x)))
+        return functional.relu(self.norm2(self.conv2(inner)) + self.shortcut(x))
 
 
 class Digits(nn.Module):
@@ -41,13 +43,14 @@ class Digits(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
-        self.stages = nn.Sequential(Block(16, 16, 1), Block(16, 24, 2), Block(24, 32, 2))
+        self.stem, self.norm = nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.block1, self.block2, self.block3 = Block(16, 16, 1), Block(16, 24, 2), Block(24, 32, 2)
         self.head = nn.Linear(32, 10)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return ten class scores for images `[n, 1, 8, 8]`."""
-        scores: Tensor = self.head(self.stages(self.stem(image)).mean((2, 3)))
+        x = functional.relu(self.norm(self.stem(image)))
+        scores: Tensor = self.head(self.block3(self.block2(self.block1(x))).mean((2, 3)))
         return scores
 
 
@@ -77,6 +80,17 @@ def train(images: np.ndarray, labels: np.ndarray) -> Digits:
     return network.eval()
 
 
+def name_layers(model: Model) -> None:
+    """Name every layer after the module that its weight belongs to: `block1.conv2`."""
+    for node in model.graph:
+        node.metadata_props.clear()  # where the exporter notes stack traces
+        weights = [
+            str(value.name) for value in node.inputs if value is not None and str(value.name).endswith(".weight")
+        ]
+        if weights:
+            node.name = weights[0].removesuffix(".weight")
+
+
 def main() -> None:
     """Write the network and print how good it is."""
     data = splits()
@@ -84,8 +98,7 @@ def main() -> None:
     model = trace(network, (torch.zeros(2, 1, 8, 8),))
     Simplify().apply(model)
     FoldBatchNorm().apply(model)
-    for node in model.graph:
-        node.metadata_props.clear()  # where the exporter notes stack traces
+    name_layers(model)
     save(model, HERE / "digits.onnx")
     for name, (images, labels) in data.items():
         with torch.no_grad():
