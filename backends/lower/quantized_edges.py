@@ -20,6 +20,7 @@ from galen.backends.lower.integers import (
     zero_point,
 )
 from galen.backends.lower.lowering import Lowering, Place
+from galen.backends.lower.narrow_weights import narrow
 from galen.backends.lower.quantized_elementwise import look_up
 from galen.backends.qdq import Integers, activation, integers, rounded, stored
 from galen.ir import Model, Node, Value
@@ -33,11 +34,13 @@ def fold_weights(model: Model) -> None:
         if found is None or found.constant is None or node.outputs[0].is_graph_output():
             continue
         readers = [use.node for use in node.outputs[0].uses()]
-        if not any(
-            layer(reader) is not None and rounded(reader) is not None for reader in readers if _is_layer(reader)
-        ):
+        if not any(_reads_integers(reader) for reader in readers if _is_layer(reader)):
             array = in_numpy(found.constant, found)
             replace_uses(node.outputs[0], new_initializer(model.graph, array, f"{node.outputs[0].name}_folded"))
+
+
+def _reads_integers(node: Node) -> bool:
+    return (layer(node) is not None and rounded(node) is not None) or narrow(node) is not None
 
 
 def _is_layer(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from galen.backends.lower import quantized
+from galen.backends.lower import narrow_weights, quantized
 from galen.backends.lower.concat import concat, split
 from galen.backends.lower.convolution import convolution, convolution_border
 from galen.backends.lower.elementwise import elementwise
@@ -25,8 +25,8 @@ Rule = Callable[[Lowering, Node], bool]
 RULES: dict[str, tuple[Rule, ...]] = {
     "Conv": (quantized.convolution, convolution),
     "ConvTranspose": (transposed_convolution,),
-    "Gemm": (quantized.gemm, gemm),
-    "MatMul": (quantized.matmul, matmul, product),
+    "Gemm": (quantized.gemm, narrow_weights.product, gemm),
+    "MatMul": (quantized.matmul, narrow_weights.product, matmul, product),
     "MaxPool": (quantized.max_pool, pool),
     "AveragePool": (quantized.average, pool),
     "GlobalAveragePool": (quantized.average, global_average),
