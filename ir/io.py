@@ -14,6 +14,7 @@ from galen.ir.clone import clone
 from galen.ir.errors import GalenError, root_cause
 from galen.ir.files import STANDARD_STREAM, atomic, readable
 from galen.ir.message import from_message, to_message
+from galen.ir.schemas import check_form
 from galen.ir.structure import put_in_order
 from galen.ir.tensors import BufferSource, FileSource, Source, StoredTensor
 
@@ -155,6 +156,7 @@ def from_proto(
     try:
         model = from_message(proto)
         put_in_order(model)
+        check_form(model)
         large.replace(model, places.lazy)
     except GalenError as error:
         raise GalenError(str(error), where=name) from error

@@ -20,7 +20,7 @@ def tensors(model: onnx_ir.Model) -> Iterator[onnx_ir.TensorProtocol]:
         if isinstance(graph, onnx_ir.Graph):
             yield from (v.const_value for v in graph.initializers.values() if v.const_value is not None)
         for node in graph:
-            yield from (a.as_tensor() for a in node.attributes.values() if _is_tensor(a))
+            yield from (a.value for a in node.attributes.values() if _is_tensor(a))
 
 
 def inner_tensors(model: onnx_ir.Model) -> Iterator[onnx_ir.TensorProtocol]:
@@ -38,7 +38,7 @@ def replace(model: onnx_ir.Model, new: Replacement) -> None:
                     value.const_value = new(value.const_value)
         for node in graph:
             for attr in filter(_is_tensor, list(node.attributes.values())):
-                tensor = attr.as_tensor()
+                tensor = attr.value
                 if (other := new(tensor)) is not tensor:
                     node.attributes.add(onnx_ir.Attr(attr.name, attr.type, other, doc_string=attr.doc_string))
 
