@@ -32,9 +32,7 @@ def decide(axes: Axes, prefer: Sequence[Ids] = ()) -> Decision:
     for ids, _ in axes.frozen:
         stays[ids] = True
     dead = any_of(label, stays)
-    wanted = np.zeros(len(dead), bool)
-    for ids in prefer:
-        wanted[label[ids]] = True
+    wanted = _wanted(axes.choices, label, prefer)
     pending = list(axes.choices)
     while pending:
         options = [_options(choice, label, dead) for choice in pending]
@@ -45,6 +43,21 @@ def decide(axes: Axes, prefer: Sequence[Ids] = ()) -> Decision:
                 dead[label[ids]] = True
         pending = [choice for i, choice in enumerate(pending) if i not in settled]
     return decision
+
+
+def _wanted(choices: Sequence[Choice], label: Ids, prefer: Sequence[Ids]) -> NDArray[np.bool_]:
+    """Return which components are preferred. Of an axis that is, made of factors that are not, the first one is.
+
+    Query heads that are key heads times repetitions go with their key head, which saves more.
+    """
+    wanted = np.zeros(int(label.max(initial=-1)) + 1, bool)
+    for ids in prefer:
+        wanted[label[ids]] = True
+    for choice in reversed(choices):
+        factors = [ids for ids in choice.factors if len(ids)]
+        if wanted[label[choice.flat]].any() and not any(wanted[label[ids]].any() for ids in factors):
+            wanted[label[factors[0]]] = True
+    return wanted
 
 
 def _options(choice: Choice, label: Ids, dead: NDArray[np.bool_]) -> list[int]:

@@ -52,6 +52,13 @@ def test_half_of_every_axis_goes(name: str) -> None:
     assert costs(small).parameters <= 1.05 * costs(exported(name, WIDTH // 2)).parameters
 
 
+@pytest.mark.parametrize("name", ["vit", "rope", "llama"])
+def test_whole_heads_go_with_their_key_head(name: str) -> None:
+    small = check(name, exported(name, WIDTH), Prune(sparsity=0.5, heads=True))
+
+    assert costs(small).parameters <= 1.05 * costs(exported(name, WIDTH // 2)).parameters
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_ranked_over_all_groups(name: str) -> None:
     net = exported(name, WIDTH)
