@@ -55,9 +55,8 @@ def _check_node(node: onnx_ir.Node, version: int) -> None:
         ("outputs", len(node.outputs), form.outputs),
     ):
         if not least <= found <= most:
-            raise GalenError(
-                f"has {found} {what}, {node.op_type} of opset {version} has {least} to {most}", where=where
-            )
+            amount = "few" if found < least else "many"
+            raise GalenError(f"{found} {what} are too {amount} for {node.op_type} of opset {version}", where=where)
     for name, attr in node.attributes.items():
         if form.attributes.get(name, attr.type) != attr.type:
             expected = onnx_ir.AttributeType(form.attributes[name]).name

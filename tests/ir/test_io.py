@@ -337,3 +337,19 @@ def test_tensors_that_contradict_themselves_are_refused(change: dict[str, object
     proto.graph.initializer[0].float_data.extend([1, 2])
     with pytest.raises(GalenError, match=message):
         from_proto(proto)
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ("[n] y = Add(x)", "node n: 1 inputs are too few for Add of opset 17"),
+        ("[n] y = Relu(x, x)", "node n: 2 inputs are too many for Relu of opset 17"),
+        ("[n] y, z = Relu(x)", "node n: 2 outputs are too many for Relu of opset 17"),
+        ("[n] y = Concat(x, x)", "node n: attribute axis of Concat is missing"),
+        ("[n] y = Concat<axis = [1]>(x, x)", "node n: attribute axis is INTS, expected INT"),
+    ],
+)
+def test_nodes_that_no_operator_describes_are_refused(node: str, message: str) -> None:
+    text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[N] y) {{ {node} }}'
+    with pytest.raises(GalenError, match=message):
+        from_proto(onnx.parser.parse_model(text))
