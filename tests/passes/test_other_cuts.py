@@ -1,13 +1,17 @@
 """Cuts other than channels: residual blocks, low rank, blocks behind permutations, N:M masks."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from onnx_text import difference, model, run
 
 from galen.ir import GalenError, Model, UsageError
 from galen.ir.costs import costs
+from galen.ir.io import load
 from galen.passes.block_diagonal import BlockDiagonal, mask
 from galen.passes.factorise import Factorise
+from galen.passes.pipeline import Pipeline
 from galen.passes.remove_blocks import RemoveBlocks, find_blocks
 from galen.passes.sparsify import Sparsify
 
@@ -112,6 +116,29 @@ def test_two_of_four_along_the_sum() -> None:
     assert (kept.sum(axis=2) == 2).all()
     assert (np.where(kept, blocks, np.inf).min(axis=2) >= np.where(kept, 0, blocks).max(axis=2)).all()
     assert not Sparsify(n=2, m=4, layers=("a",)).apply(net), "sparsifying twice changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        ("resnet20_cifar10", "factorise{rank=0.25}", 0.29),
+        ("resnet20_cifar10", "factorise{energy=0.9 method=tucker}", 0.63),
+        ("resnet20_cifar10", 'remove-blocks{blocks=["*"]}', 0.27),
+        ("resnet20_cifar10", "prune{sparsity=0.5},factorise{rank=0.25}", 0.08),
+        ("cct_cifar10", "block-diagonal{blocks=2}", 0.57),
+        ("cct_cifar10", "sparsify{n=2 m=4}", 1.0),
+    ],
+)
+def test_real_networks(models_dir: Path, name: str, text: str, left: float) -> None:
+    """Every cut leaves a network that runs, with the share of parameters that it promises."""
+    net = load(models_dir / f"{name}.onnx")
+    Pipeline.parse("simplify,fold-batchnorm").apply(net)
+    before, outputs = costs(net).parameters, run(net)
+    Pipeline.parse(text).apply(net)
+
+    assert left - 0.03 < costs(net).parameters / before <= left
+    assert [array.shape for array in run(net)] == [array.shape for array in outputs]
+    assert difference(run(net), outputs) > 1e-3
 
 
 @pytest.mark.parametrize(
