@@ -1,26 +1,29 @@
-"""fp32 networks on an emulated ARM core and on this machine, beside ONNX Runtime.
+"""fp32 networks on an emulated ARM core and on this machine, beside ONNX Runtime and ncnn.
 
     python benchmarks/arm_fp32.py [--core cortex-a72] [--networks NAME ...] [--host] [--root FOLDER]
 
 Batch 1, one thread, random weights. Instructions are those of the kernels of one inference; the modelled time is what
 `galen measure` says. With --root FOLDER, which receives an arm64 Python (Debian, needs qemu-user), ONNX Runtime 1.20.1
-runs once and twice under the same core, and the difference is its cost. With --host both are timed here (best of 20).
+runs the same file and ncnn the same layers under the same core, once and twice: the difference is their cost, timed by
+the same clock. With --host Galen and ONNX Runtime are timed here (best of 20).
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import ncnn_export
+import ncnn_vit
 import numpy as np
 import tvm
-from arm64_root import arm64_root, environment, python
-from fp32_networks import NETWORKS, exported
+from arm64_root import arm64_root
+from engines import ORT, Cost, ncnn_cost, onnxruntime_cost
+from fp32_networks import NETWORKS, VIT_TINY, exported
 from tvm import relax
 
 from galen.backends.build import compile as build
-from galen.backends.emulator.process import emulate
 from galen.backends.lower import lower
 from galen.backends.runner import EmulatorRunner
 from galen.backends.target import Target
@@ -28,9 +31,7 @@ from galen.backends.targets import find
 from galen.ir import Model
 from galen.ir.execute import random_inputs, session
 from galen.ir.io import load
-
-ORT = ("onnxruntime==1.20.1", "numpy==2.2.6", "flatbuffers", "protobuf", "packaging", "coloredlogs", "humanfriendly")
-GUEST = Path(__file__).with_name("ort_guest.py")
+from galen.passes.pipeline import Pipeline
 
 
 def main() -> None:
@@ -41,33 +42,44 @@ def main() -> None:
     parser.add_argument("--root", type=Path)
     args = parser.parse_args()
     core = find(args.core)
+    print("| network | engine | instructions | modelled ms | |\n|---|---|---|---|---|")
     for name in args.networks:
         with tempfile.TemporaryDirectory() as folder:
             path = exported(name, Path(folder, "network.onnx"))
-            print(name, *galen_on_core(load(path), core), sep="   ")
+            cost, error = galen_on_core(load(path), core)
+            print(line(name, "Galen", cost, f"relative error {error:.1e}"), flush=True)
             if args.root:
-                print(" " * len(name), ort_on_core(path, core, args.root), sep="   ")
+                for engine, cost in peers(name, path, core, args.root):
+                    print(line(name, engine, cost), flush=True)
             if args.host:
-                print(" " * len(name), on_host(load(path), Path(folder)), sep="   ")
+                print(f"| {name} | {on_host(load(path), Path(folder))} |", flush=True)
 
 
-def galen_on_core(model: Model, core: Target) -> tuple[str, str, str]:
+def line(network: str, engine: str, cost: Cost, note: str = "") -> str:
+    return f"| {network} | {engine} | {cost[0] / 1e6:.2f} M | {cost[1]:.2f} | {note} |"
+
+
+def galen_on_core(model: Model, core: Target) -> tuple[Cost, float]:
+    """Return the cost of one inference, and the largest error relative to onnxruntime's largest output."""
     program = lower(model, core)
     runner = EmulatorRunner(core)
     latency = runner.latency(program)
     inputs = random_inputs(model, np.random.default_rng(0))
     (expected,) = session(model).run(None, dict(inputs))
     (result,) = runner.outputs(program, inputs).values()
-    error = abs(result - expected).max() / abs(expected).max()
-    return f"galen {(latency.instructions or 0) / 1e6:.2f} M", f"{latency.median:.2f} ms", f"relative error {error:.1e}"
+    return (latency.instructions or 0, latency.median), abs(result - expected).max() / abs(expected).max()
 
 
-def ort_on_core(path: Path, core: Target, root: Path) -> str:
-    root = arm64_root(root, ORT)
-    command = [python(root), "-S", str(GUEST), str(path)]
-    once, twice = (emulate(core, [*command, str(n)], environment(root), root) for n in (1, 2))
-    profile = twice.minus(once).profile(core)
-    return f"onnxruntime {profile.instructions / 1e6:.2f} M"
+def peers(name: str, path: Path, core: Target, root: Path) -> Iterator[tuple[str, Cost]]:
+    """Yield what the other engines cost."""
+    root = arm64_root(root, (*ORT, "ncnn"))
+    yield "ONNX Runtime", onnxruntime_cost(path, core, root)
+    model, side = load(path), NETWORKS[name][1][-1]
+    Pipeline.parse("simplify,fold-batchnorm").apply(model)
+    text = ncnn_vit.param(**VIT_TINY) if name == "ViT-tiny" else ncnn_export.param(model, "fp32")
+    network = path.with_suffix(".param")
+    network.write_text(text)
+    yield "ncnn", ncnn_cost(network, side, core, root)
 
 
 def on_host(model: Model, folder: Path) -> str:

@@ -9,18 +9,16 @@ with the integer reference before they count.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from arm64_root import arm64_root, environment, python
-from arm_fp32 import ORT
+from arm64_root import arm64_root
+from engines import ORT, Cost, ncnn_cost, onnxruntime_cost
 from mobile_networks import NETWORKS, SIDE, exported
 from ncnn_export import param
 
-from galen.backends.emulator.clock import Clock
-from galen.backends.emulator.process import emulate
 from galen.backends.execution import run_on_core
 from galen.backends.integer import run
 from galen.backends.lower import lower
@@ -31,8 +29,6 @@ from galen.ir import Model
 from galen.ir.execute import random_inputs
 from galen.ir.io import load, save
 from galen.passes.pipeline import Pipeline
-
-HERE = Path(__file__).parent
 
 
 def main() -> None:
@@ -50,10 +46,6 @@ def main() -> None:
                 print(line(name, core, "Galen int8", galen(quantized, core)), flush=True)
                 for engine, cost in peers(source, quantized, core, root, Path(folder)):
                     print(line(name, core, engine, cost), flush=True)
-
-
-Cost = tuple[float, float]
-"""Instructions and modelled milliseconds of one inference."""
 
 
 def line(network: str, core: Target, engine: str, cost: Cost) -> str:
@@ -79,21 +71,11 @@ def galen(model: Model, core: Target) -> Cost:
 
 def peers(source: Model, quantized: Model, core: Target, root: Path, folder: Path) -> Iterator[tuple[str, Cost]]:
     save(quantized, folder / "int8.onnx")
-    yield "ONNX Runtime int8", cost_of([HERE / "ort_guest.py", folder / "int8.onnx"], core, root)
+    yield "ONNX Runtime int8", onnxruntime_cost(folder / "int8.onnx", core, root)
     for arithmetic in ("int8", "fp32"):
         path = folder / f"{arithmetic}.param"
         path.write_text(param(source, arithmetic))
-        yield f"ncnn {arithmetic}", cost_of([HERE / "ncnn_network.py", path, f"{SIDE}x{SIDE}x3"], core, root)
-
-
-def cost_of(command: Sequence[object], core: Target, root: Path) -> Cost:
-    """Return what the second of two inferences costs."""
-    start = [python(root), "-S", *map(str, command)]
-    once, twice = (emulate(core, [*start, str(n)], environment(root), root) for n in (1, 2))
-    if once.status or twice.status:
-        raise SystemExit(f"{command[0]} failed")
-    profile = twice.minus(once).profile(core)
-    return profile.instructions, Clock(core).cycles(profile) / core.frequency_hz * 1e3
+        yield f"ncnn {arithmetic}", ncnn_cost(path, SIDE, core, root)
 
 
 if __name__ == "__main__":

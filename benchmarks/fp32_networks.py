@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from mobile_networks import mobilenet_v3
 from prune_networks import Block
 from torch import nn
 
@@ -87,10 +88,58 @@ def resnet50() -> nn.Module:
     return nn.Sequential(*layers, *head(before, 1000))
 
 
+class Attention(nn.Module):
+    """Self-attention (Vaswani et al. 2017) with one product for queries, keys and values."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, (width // heads) ** -0.5
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, tokens, width = x.shape
+        parts = self.qkv(x).reshape(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = parts[0], parts[1], parts[2]
+        weights = torch.softmax(q @ k.transpose(-2, -1) * self.scale, -1)
+        return self.out((weights @ v).transpose(1, 2).reshape(n, tokens, width))
+
+
+class Encoder(nn.Module):
+    """Attention and two dense layers, each behind a normalisation and beside a shortcut."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention = nn.Sequential(nn.LayerNorm(width), Attention(width, heads))
+        wide = 4 * width
+        self.dense = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, wide), nn.GELU(), nn.Linear(wide, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.attention(x)
+        return x + self.dense(x)
+
+
+class VisionTransformer(nn.Module):
+    """Dosovitskiy et al. 2021; the tiny one is that of Touvron et al. 2021."""
+
+    def __init__(self, width: int, heads: int, depth: int, patch: int, side: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.first = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.places = nn.Parameter(torch.randn(1, (side // patch) ** 2 + 1, width) * 0.02)
+        self.layers = nn.Sequential(*[Encoder(width, heads) for _ in range(depth)], nn.LayerNorm(width))
+        self.head = nn.Linear(width, 1000)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.first.expand(tokens.shape[0], -1, -1), tokens], 1) + self.places
+        return self.head(self.layers(x)[:, 0])
+
+
 MOBILENET_V2 = [(1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3), (6, 96, 3, 1, 3),
                 (6, 160, 3, 2, 3), (6, 320, 1, 1, 3)]  # fmt: skip
 LITE0 = [(1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
          (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)]  # fmt: skip
+VIT_TINY = {"width": 192, "heads": 3, "depth": 12, "patch": 16, "side": 224}
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Shape]] = {
     "ResNet-20": (lambda: cifar([(16, 3), (32, 3), (64, 3)]), (1, 3, 32, 32)),
@@ -98,6 +147,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Shape]] = {
     "MobileNetV2": (lambda: mobile(32, MOBILENET_V2, 1280), (1, 3, 224, 224)),
     "EfficientNet-Lite0": (lambda: mobile(32, LITE0, 1280), (1, 3, 224, 224)),
     "ResNet-50": (resnet50, (1, 3, 224, 224)),
+    "MobileNetV3": (mobilenet_v3, (1, 3, 224, 224)),
+    "ViT-tiny": (lambda: VisionTransformer(**VIT_TINY), (1, 3, 224, 224)),
 }
 
 

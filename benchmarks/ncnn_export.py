@@ -25,6 +25,7 @@ _ELEMENTWISE = {
     "Add": "BinaryOp 0=0",
     "Mul": "BinaryOp 0=2",
     "GlobalAveragePool": "Pooling 0=1 4=1",
+    "MaxPool": "Pooling 0=0 1=3 2=2 3=1 5=1",  # ResNet's: 3x3, stride 2, padding 1
     "Flatten": "Flatten",
 }
 
