@@ -30,7 +30,8 @@ class Hyper:
         noise, noise_decay, noise_floor: deviation of the exploration, its factor per episode, its least value.
         updates: minibatches per step of an episode, the warm-up's made up for at its end; 0: one per episode.
         imitation: weight of the squared distance to the actions of the best episodes in the actor's loss
-            (self-imitation, Oh et al., arXiv 1806.05635); 0: none.
+            (self-imitation, Oh et al., arXiv 1806.05635), large because the critic of a hundred episodes, followed
+            far from what it has seen, leads to the ends of the range; 0: none.
         elite: share of the experience that counts as best.
     """
 
@@ -48,7 +49,7 @@ class Hyper:
     noise_decay: float = 0.97
     noise_floor: float = 0.05
     updates: float = 2.0
-    imitation: float = 1.0
+    imitation: float = 30.0
     elite: float = 0.1
     reference_bits: int = 8
     reward: str = "goal"
