@@ -15,6 +15,9 @@ from galen.ir import GalenError
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
+REFUSALS = (ValueError, TypeError, NotImplementedError, KeyError, AttributeError, RuntimeError, AssertionError)
+"""What TVM's ONNX frontend raises for what it does not know."""
+
 
 @dataclass(frozen=True)
 class Fallback(Kernel):
@@ -69,7 +72,7 @@ class Fallback(Kernel):
             module = from_onnx(self._proto(), keep_params_in_input=False)
             with tvm.target.Target(target.llvm):
                 module = relax.transform.FuseTIR()(_as_one(tvm.transform.Sequential(passes)(module)))
-        except (ValueError, TypeError, NotImplementedError, KeyError, AttributeError, RuntimeError) as error:
+        except REFUSALS as error:
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
             raise GalenError(f"operator {self.op} cannot be lowered: {reason[0]}", where=f"node {self.node}") from error
         (function,) = [f for f in module.functions.values() if isinstance(f, tvm.tirx.PrimFunc)]

@@ -15,6 +15,8 @@ from galen.backends.target import Target
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
+Order = Literal["places", "channels"]
+
 
 @dataclass(frozen=True)
 class Interleave(Kernel):
@@ -29,7 +31,7 @@ class Interleave(Kernel):
     sink: Image
     sy: int
     sx: int
-    order: Literal["places", "channels"] = "places"
+    order: Order = "places"
     top: int = 0
     left: int = 0
     steps: tuple[Step, ...] = ()

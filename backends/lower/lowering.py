@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
 from galen.backends.constants import Constants, Make
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.layout import FromImage, Move, ToImage
+from galen.backends.kernels.permute import Permute
 from galen.backends.lower.axes import image_axes
 from galen.backends.program import Call, Program
 from galen.backends.target import Target
@@ -196,8 +198,9 @@ class Lowering:
 
     def program(self) -> Program:
         """Return what has been lowered, with the model's outputs in their own layout."""
-        outputs = {str(value.name): self.dense(value) for value in self.model.graph.outputs}
         inputs = {str(value.name): self.places[value][0].buffer for value in self.fed()}
+        fed = {*inputs.values()}
+        outputs = {str(value.name): self._result(value, fed) for value in self.model.graph.outputs}
         used = {index for call in self.calls for index in call.args} | {*outputs.values()}
         return Program(
             self.target,
@@ -208,6 +211,19 @@ class Lowering:
             tuple(self.calls),
             self.views,
         )
+
+    def _result(self, value: Value, fed: set[int]) -> int:
+        """Return the buffer of an output: one of its own, never the memory of an input or a constant."""
+        base = buffer = self.dense(value)
+        while base in self.views:
+            base = self.views[base]
+        if base not in fed and base not in self.constants:
+            return buffer
+        spec = self.buffers[buffer]
+        copy, flat = self.buffer(spec), (prod(spec.shape),)
+        kernel = Permute(flat, (0,), spec.dtype)
+        self.calls.append(Call(kernel, (self.view(buffer, flat), self.view(copy, flat)), str(value.name), "Identity"))
+        return copy
 
     def fed(self) -> Iterator[Value]:
         """Yield the inputs that the caller feeds."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from galen.backends.kernels.base import Image
-from galen.backends.kernels.interleave import Interleave
+from galen.backends.kernels.interleave import Interleave, Order
 from galen.backends.kernels.resample import Resample
 from galen.backends.lower.axes import image_axes
 from galen.backends.lower.fuse import epilogue
@@ -65,7 +65,7 @@ def depth_to_space(low: Lowering, node: Node) -> bool:
     side = attribute(node, "blocksize")
     after = epilogue(low, node.outputs[0], Image(n, h, w, c))
     source, sink = low.image(node.inputs[0]), Image(n, h, w, c, low.border(after.value))
-    order = "places" if attribute(node, "mode", "DCR") == "DCR" else "channels"
+    order: Order = "places" if attribute(node, "mode", "DCR") == "DCR" else "channels"
     kernel = Interleave(source.layout, sink, side, side, order, steps=after.steps)
     low.call(kernel, (source.buffer, *after.operands, low.define(after.value, sink)), node)
     return True
@@ -117,4 +117,4 @@ def _cubic(fraction: np.ndarray, a: float) -> np.ndarray:
     """Return the weights of four neighbours by cubic convolution (Keys 1981)."""
     d = np.stack([fraction + 1, fraction, 1 - fraction, 2 - fraction], axis=1)
     near, far = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return np.where(d <= 1, near, far)
+    return np.asarray(np.where(d <= 1, near, far))

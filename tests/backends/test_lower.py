@@ -69,6 +69,11 @@ sequence (float[2,3,9] x) => (float[2,5,9] y)
 }
 """
 
+VIEWS = """
+<ir_version: 8, opset_import: ["" : 17]>
+views (float[2,3,4] x) => (float[2,12] y, float[3] z) <float[3] w = {1, 2, 3}> { y = Flatten(x)  z = Identity(w) }
+"""
+
 UNKNOWN = """
 <ir_version: 8, opset_import: ["" : 17, "acme" : 1]>
 unknown (float[2,3] x) => (float[2,3] y) {
@@ -90,7 +95,9 @@ def model(text: str) -> Model:
 
 
 @pytest.mark.parametrize(
-    "text", [RESIDUAL, ATTENTION, FALLBACK, SEQUENCE], ids=["residual", "attention", "fallback", "sequence"]
+    "text",
+    [RESIDUAL, ATTENTION, FALLBACK, SEQUENCE, VIEWS],
+    ids=["residual", "attention", "fallback", "sequence", "views"],
 )
 def test_a_lowered_network_equals_onnxruntime(text: str, tmp_path: Path) -> None:
     network = model(text)
