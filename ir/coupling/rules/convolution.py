@@ -40,7 +40,7 @@ def couple_channels(axes: Axes, *, weight: int = 1, bias: int = 2, zero: int | N
 
 
 def _couple_place(axes: Axes, axis: int) -> None:
-    """Tie an axis that the window runs over, if it does not mix it, or if the layer is one filter of one channel.
+    """Tie an axis that the window runs over, if it does not mix it, or if the layer is one filter along this axis.
 
     Such a filter may run over channels (efficient channel attention): those that are cut are zeros to it.
     """
@@ -51,7 +51,7 @@ def _couple_place(axes: Axes, axis: int) -> None:
         return
     if kernel[axis] == 1:
         axes.tie(axes.input(0, axis), axes.output(0, axis))
-    elif kernel[:2] == (1, 1):
+    elif [length for length in kernel if length != 1] == [kernel[axis]]:
         axes.tie(axes.sum_over(0, axis), axes.output(0, axis))
 
 
