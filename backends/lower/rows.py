@@ -1,5 +1,7 @@
 """Operators along the last axis."""
 
+from math import prod
+
 import numpy as np
 
 from galen.backends.kernels.base import Kernel
@@ -9,15 +11,18 @@ from galen.backends.lower.lowering import Lowering
 from galen.ir import Node
 from galen.ir.edit import attribute, const_value
 
+MODERN = 13
+"""Operator set since which Softmax works along a single axis."""
+
 
 def softmax(low: Lowering, node: Node) -> bool:
-    """Lower Softmax over the last axis."""
-    shape = low.shape(node.inputs[0])
-    default = -1 if low.model.opset_imports.get("", 18) >= 13 else 1
-    axis = attribute(node, "axis", default) % len(shape)
-    if axis != len(shape) - 1 or low.spec(node.outputs[0]).dtype != "float32":
+    """Lower Softmax over the last axis that is longer than 1; before operator set 13 over all axes from `axis` on."""
+    shape, opset = low.shape(node.inputs[0]), low.model.opset_imports.get("", 18)
+    axis = attribute(node, "axis", -1 if opset >= MODERN else 1) % len(shape)
+    inner = prod(shape[axis + 1 :]) if opset >= MODERN else 1
+    if inner != 1 or low.spec(node.outputs[0]).dtype != "float32":
         return False
-    return _rows(low, node, Softmax(*rows_of(shape)))
+    return _rows(low, node, Softmax(prod(shape[:axis]), prod(shape[axis:])))
 
 
 def layer_norm(low: Lowering, node: Node) -> bool:

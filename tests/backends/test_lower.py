@@ -116,6 +116,13 @@ def test_a_residual_block_is_two_convolutions_and_a_shortcut() -> None:
     assert program.calls[0].kernel.family == "layout"
 
 
+@pytest.mark.parametrize("opset", [17, 11])
+def test_softmax_over_what_is_contiguous_is_one_over_rows(opset: int) -> None:
+    head = f'<ir_version: 8, opset_import: ["" : {opset}]>'
+    (call,) = lower(model(f"{head} s (float[2,5,1] x) => (float[2,5,1] y) {{ y = Softmax<axis=1>(x) }}"), A72).calls
+    assert (call.kernel.family, call.kernel.args[0].shape) == ("softmax", (2, 5))
+
+
 def test_the_library_is_for_the_target(tmp_path: Path) -> None:
     path = build(model(RESIDUAL), A72, tmp_path / "net.so").path
     header = path.read_bytes()[:20]
