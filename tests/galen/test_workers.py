@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from onnx_text import model
 from searches import command, rows, tiny
 
 from galen.agents.searcher import Outcome
+from galen.backends.emulator.native import hooks
+from galen.backends.folders import cache_folder
 from galen.backends.latency import Latency, LayerLatency
 from galen.driver import search
 from galen.evaluate import Evaluation
@@ -130,11 +132,28 @@ def test_workers_need_a_file_and_time_nothing_on_this_machine() -> None:
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> SearchOptions:
-    """A search by two workers, begun and ended."""
-    options = replace(tiny(tmp_path_factory.mktemp("tiny")), workers="2")
-    search(options)
-    return options
+def options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchOptions]:
+    """A search by two workers, begun and ended, and another at the same time with the same cache, empty at first."""
+    folder, native = tmp_path_factory.mktemp("tiny"), hooks_folder()
+    options = replace(tiny(folder), workers="2")
+    (folder / "cache" / "galen").mkdir(parents=True)
+    (folder / "cache" / "galen" / "native").symlink_to(native)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        searches = [running(replace(options, output=folder / name)) for name in ("out", "other")]
+        assert [process.wait(480) in (0, 3) for process in searches] == [True, True]
+        yield options
+
+
+def hooks_folder() -> Path:
+    """Return where the emulator's compiled helpers are: what takes longest to make, and is no kernel."""
+    hooks()
+    return cache_folder("native")
+
+
+def test_two_searches_that_share_a_cache_at_once_find_what_one_finds(options: SearchOptions) -> None:
+    assert len(rows(options.output)) == options.episodes
+    assert rows(options.output.with_name("other")) == rows(options.output)
 
 
 def running(options: SearchOptions) -> "subprocess.Popen[bytes]":
