@@ -11,7 +11,7 @@ of up to 16 channels][36][ci][channels of the block]`. Where a side is no multip
 and computes some pixels again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +21,7 @@ import numpy as np
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, Register, emit
 from galen.backends.kernels.int8_conv import Int8Conv, clear_padding, split
+from galen.backends.kernels.int8_transforms import G_ALONG, G_DOWN, POINTS, SIDE, along, constant, down, forward
 from galen.backends.kernels.requantize import Requantizer
 from galen.backends.kernels.simd import halves, smull16
 from galen.backends.target import Target
@@ -28,15 +29,7 @@ from galen.backends.target import Target
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
-SIDE, POINTS = 4, 6
-G_DOWN = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.int64)
-"""Weight transform along columns: G times 24."""
-G_ALONG = np.array([[6, 0, 0], [-2, -2, -2], [-2, 2, -2], [1, 2, 4], [1, -2, 4], [0, 0, 8]], np.int64)
-"""Along rows: G times 24, less the factors 1, 2, 2, 1, 1, 3 that would not fit int16; `_along` has them."""
-
 _LIMIT = 2**25
-_NINTH = 0x38E38E39
-"""9 * _NINTH = 1 modulo 2^32."""
 
 _GROUP = 8
 """Channels of a vector of int16."""
@@ -182,9 +175,9 @@ class WinogradConv(Int8Conv):
             ]
             for i in range(POINTS)
         ]
-        columns = [_forward(e, column) for column in zip(*pixels, strict=True)]
+        columns = [forward(e, column) for column in zip(*pixels, strict=True)]
         for i, row in enumerate(zip(*columns, strict=True)):
-            for j, value in enumerate(_forward(e, row)):
+            for j, value in enumerate(forward(e, row)):
                 e.store(points, value, i * POINTS + j, tile, channel, lanes=_GROUP)
 
     def _multiply(
@@ -233,10 +226,10 @@ class WinogradConv(Int8Conv):
         """Transform four channels of a tile back, divide, add the bias, requantize and store."""
         (n, y, x), channel = sink
         values = [[e.load(products, i * POINTS + j, source, lanes=4) for j in range(POINTS)] for i in range(POINTS)]
-        columns = [_down(e, column) for column in zip(*values, strict=True)]
+        columns = [down(e, column) for column in zip(*values, strict=True)]
         bias = e.let(e.load(e.args[2], channel, lanes=4))
         for i, row in enumerate(zip(*columns, strict=True)):
-            sums = [e.let((value >> _constant(e, 6, "int32x4")) + bias) for value in _along(e, row)]
+            sums = [e.let((value >> constant(e, 6, "int32x4")) + bias) for value in along(e, row)]
             epilogue.write([[value] for value in sums], [(n, y + i, x + j) for j in range(SIDE)], channel)
 
 
@@ -246,36 +239,3 @@ class _Memory:
 
     points: Any
     products: Any
-
-
-Transform = Callable[[Emitter, Sequence[Expr]], list[Expr]]
-
-
-def _forward(e: Emitter, d: Sequence[Expr]) -> list[Expr]:
-    """Multiply by B^T."""
-    two, four, five = (_constant(e, k, "int16x8") for k in (2, 4, 5))
-    a, b = e.let(d[4] - four * d[2]), e.let(d[3] - four * d[1])
-    c, f = e.let(d[4] - d[2]), e.let((d[3] - d[1]) * two)
-    ends = (four * d[0] + d[4] - five * d[2], four * d[1] + d[5] - five * d[3])
-    return [e.let(v) for v in (ends[0], a + b, a - b, c + f, c - f, ends[1])]
-
-
-def _down(e: Emitter, m: Sequence[Expr]) -> list[Expr]:
-    """Multiply by A^T."""
-    k = {i: _constant(e, i, "int32x4") for i in (2, 4, 8)}
-    p, q, r, s = (e.let(v) for v in (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]))
-    return [e.let(v) for v in (m[0] + p + r, q + k[2] * s, p + k[4] * r, q + k[8] * s + m[5])]
-
-
-def _along(e: Emitter, m: Sequence[Expr]) -> list[Expr]:
-    """Multiply by A^T with the factors that `G_ALONG` lacks, and by the inverse of 9."""
-    two, four = (_constant(e, i, "int32x4") for i in (2, 4))
-    once, twice = (_constant(e, i, "int32x4") for i in (_NINTH, 2 * _NINTH))
-    p, q, r, s = (e.let(v) for v in (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]))
-    last = (q + four * s + m[5]) * two + m[5]
-    return [e.let(v) for v in ((m[0] + two * p + r) * once, (q + s) * twice, (p + two * r) * twice, last * once)]
-
-
-def _constant(e: Emitter, value: int, dtype: str) -> Expr:
-    scalar, lanes = dtype.split("x")
-    return e.T.broadcast(e.T.IntImm(scalar, value), int(lanes))

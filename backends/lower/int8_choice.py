@@ -17,7 +17,8 @@ from galen.backends.kernels.int8_dot import DotConv
 from galen.backends.kernels.int8_lanes import LaneConv, room
 from galen.backends.kernels.int8_long import LongConv
 from galen.backends.kernels.int8_span import SpanConv
-from galen.backends.kernels.int8_winograd import SIDE, WinogradConv, blocks, fits
+from galen.backends.kernels.int8_transforms import SIDE
+from galen.backends.kernels.int8_winograd import WinogradConv, blocks, fits
 from galen.backends.kernels.requantize import Addend
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
