@@ -52,6 +52,7 @@ def resnet(stages: list[tuple[int, int]]) -> nn.Module:
 NETWORKS = {
     "3x3 128->128": (layer, (1, 128, 16, 16)),
     "ResNet-20": (lambda: resnet([(16, 3), (32, 3), (64, 3)]), (1, 3, 32, 32)),
+    "ResNet-20, half": (lambda: resnet([(8, 3), (16, 3), (32, 3)]), (1, 3, 32, 32)),
     "ResNet-18": (lambda: resnet([(64, 2), (128, 2), (256, 2), (512, 2)]), (1, 3, 32, 32)),
 }
 
