@@ -8,6 +8,8 @@ those of Galen's emulated core, and by `galen measure` with onnxruntime's. Time 
 
 import argparse
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -79,7 +81,7 @@ def serving(root: Path, cpu: str) -> Iterator[str]:
                 raise SystemExit("the server under qemu does not start")
             yield f"127.0.0.1:{port}"
         finally:
-            server.kill()
+            os.killpg(server.pid, signal.SIGKILL)  # the server has children
             server.wait()
 
 
