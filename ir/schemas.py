@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import onnx_ir
 from onnx.defs import OpSchema, SchemaError, get_schema
@@ -81,6 +81,6 @@ def _form(op_type: str, version: int) -> _Form | None:
     return _Form(
         (schema.min_input, schema.max_input),
         (schema.min_output, schema.max_output),
-        {name: int(attr.type.value) for name, attr in schema.attributes.items()},
+        {name: cast(int, attr.type) for name, attr in schema.attributes.items()},
         frozenset(name for name, attr in schema.attributes.items() if attr.required),
     )
