@@ -45,9 +45,10 @@ from typing import Literal
 import numpy as np
 
 from galen.ir import GalenError, Model, Samples, UsageError, Value
+from galen.ir.clone import clone
 from galen.ir.dataset import random_dataset
 from galen.ir.edit import all_nodes, const_value
-from galen.ir.shapes import infer
+from galen.ir.shapes import Shapes, infer, pin
 from galen.passes import origin
 from galen.passes.base import Pass, bound
 from galen.passes.calibration import SAMPLES, Method, Range, calibrate, calibration_samples
@@ -84,6 +85,7 @@ class Quantize(Pass, name="quantize"):
     exclude: tuple[str, ...] = ()
     data: Samples | None = bound("data")
     train_data: Samples | None = bound("train_data")
+    shapes: Shapes | None = bound("shapes")
     seed: int | None = bound("seed")
 
     def __post_init__(self) -> None:
@@ -121,7 +123,10 @@ class Quantize(Pass, name="quantize"):
 
     def _ranges(self, model: Model, bits: Mapping[str, int]) -> dict[str, Range]:
         if self.calibration == "random":
-            samples: Samples = random_dataset(model, SAMPLES, np.random.default_rng(self.seed or 0))
+            pinned = clone(model)
+            if self.shapes:
+                pin(pinned, self.shapes)
+            samples: Samples = random_dataset(pinned, SAMPLES, np.random.default_rng(self.seed or 0))
             return calibrate(model, bits, samples, "minmax")
         return calibrate(model, bits, calibration_samples(self.train_data, self.data), self.calibration)
 

@@ -295,3 +295,16 @@ def test_resnet20_loses_at_most_half_a_point_in_int8(models_dir: Path, datasets:
     Quantize(train_data=open_dataset(str(datasets / "cifar10_train.npz"), model)).apply(model)
     assert operators(model, "QuantizeLinear").count("QuantizeLinear") >= 30
     assert accuracy(model).accuracy >= 0.9172 - 0.005
+
+
+def test_random_calibration_takes_the_given_shapes() -> None:
+    model = from_proto(
+        onnx.parser.parse_model(
+            """<ir_version: 8, opset_import: ["" : 17]> g (float[N,T,2] x) => (float[N,T,2] y)
+            <float[2,2] w = {1, 2, 3, 4}> { [fc] y = MatMul(x, w) }"""
+        )
+    )
+    each = Quantize(calibration="random")
+    with pytest.raises(GalenError, match="is free"):
+        each.apply(model)
+    assert each.bind(shapes={"x": (1, 3, 2)}).apply(model)
