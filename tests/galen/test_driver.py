@@ -78,10 +78,13 @@ def test_an_interrupt_keeps_the_best_so_far_and_exits_with_130(options: SearchOp
     endless = replace(options, output=tmp_path / "out", episodes=100_000)
     out = endless.output
     process = subprocess.Popen(command(endless), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
-    while not (out / "policy.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert (out / "policy.json").exists()
-    os.kill(process.pid, signal.SIGINT)
-    assert process.wait(240) == 130
+    deadline = time.monotonic() + 600
+    try:
+        while not (out / "policy.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert (out / "policy.json").exists()
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(240) == 130
+    finally:
+        process.kill()
     assert {"best.onnx", "best.so", "policy.json", "journal.db"} <= {p.name for p in out.iterdir()}
