@@ -18,7 +18,7 @@ from galen.candidate import Compressor, Stopwatch
 from galen.journal import Journal
 from galen.options import SearchOptions
 from galen.outputs import JOURNAL
-from galen.passes.policy import FP32, Bits, Keep, Policy
+from galen.passes.policy import FP32, INT8, Bits, Keep, Policy
 from galen.passes.space import LayerRange, Space
 from galen.predictor import LatencyPredictor
 from galen.probing import Prober
@@ -131,11 +131,14 @@ def _coarse(space: Space) -> Space:
 
 
 def _probes(space: Space, halves: Mapping[str, Keep]) -> list[Policy]:
-    """Return policies to time: every width at all layers and at every second one, whole and with half the channels."""
+    """Return policies to time: every width at all layers, whole and with half the channels, and int8 at every second.
+
+    The last shows what it costs to go from one width to another and back, which hardly depends on the widths.
+    """
     found = []
     for widths in sorted({pair for layer in space.layers for pair in layer.widths} | {FP32}, reverse=True):
         names = [layer.name for layer in space.layers if widths in layer.widths]
-        for groups, chosen in itertools.product(({}, halves), (names, names[::2])):
+        for groups, chosen in itertools.product(({}, halves), (names, names[::2]) if widths == INT8 else (names,)):
             policy = space.legal(Policy(groups=groups, layers=dict.fromkeys(chosen, widths)))
             if policy not in found:
                 found.append(policy)

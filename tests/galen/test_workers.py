@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,11 +157,17 @@ def test_two_searches_that_share_a_cache_at_once_find_what_one_finds(options: Se
     assert rows(options.output.with_name("other")) == rows(options.output)
 
 
-def running(options: SearchOptions) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(command(options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+@contextmanager
+def running(options: SearchOptions) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(command(options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
-def until(condition: Callable[[], bool], seconds: float = 240) -> None:
+def until(condition: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -191,15 +198,13 @@ def test_neither_a_killed_worker_nor_a_killed_driver_changes_the_journal(
     options: SearchOptions, tmp_path: Path
 ) -> None:
     broken = replace(options, output=tmp_path / "out")
-    process = running(broken)
-    until(lambda: len(workers_of(process)) == 2)
-    first = workers_of(process)
-    os.kill(first[0], signal.SIGKILL)
-    until(lambda: bool(set(workers_of(process)) - set(first)))
-    until((broken.output / "best.onnx").exists)
-    workers = workers_of(process)
-    process.kill()
-    process.wait()
+    with running(broken) as process:
+        until(lambda: len(workers_of(process)) == 2)
+        first = workers_of(process)
+        os.kill(first[0], signal.SIGKILL)
+        until(lambda: bool(set(workers_of(process)) - set(first)))
+        until((broken.output / "best.onnx").exists)
+        workers = workers_of(process)
     until(lambda: not any(map(alive, workers)), 30)
     assert search(replace(broken, resume=True)).episodes == broken.episodes
     assert rows(broken.output) == rows(options.output)
@@ -207,10 +212,10 @@ def test_neither_a_killed_worker_nor_a_killed_driver_changes_the_journal(
 
 
 def test_an_interrupt_leaves_no_worker_behind(options: SearchOptions, tmp_path: Path) -> None:
-    process = running(replace(options, output=tmp_path / "out", episodes=100_000))
-    until((tmp_path / "out" / "best.onnx").exists)
-    workers = workers_of(process)
-    assert len(workers) == 2
-    process.send_signal(signal.SIGINT)
-    assert process.wait(240) == 130
-    assert not any(map(alive, workers))
+    with running(replace(options, output=tmp_path / "out", episodes=100_000)) as process:
+        until((tmp_path / "out" / "best.onnx").exists)
+        workers = workers_of(process)
+        assert len(workers) == 2
+        process.send_signal(signal.SIGINT)
+        assert process.wait(240) == 130
+        assert not any(map(alive, workers))
