@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from searches import command, digits, rows
+from searches import digits, rows, started
 
 from galen.driver import search
 from galen.ir import GalenError
@@ -77,7 +76,7 @@ def test_an_existing_folder_is_refused_and_so_is_resuming_with_other_options(
 def test_an_interrupt_keeps_the_best_so_far_and_exits_with_130(options: SearchOptions, tmp_path: Path) -> None:
     endless = replace(options, output=tmp_path / "out", episodes=100_000)
     out = endless.output
-    process = subprocess.Popen(command(endless), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = started(endless)
     deadline = time.monotonic() + 600
     try:
         while not (out / "policy.json").exists() and time.monotonic() < deadline:

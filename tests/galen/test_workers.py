@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from onnx_text import model
-from searches import command, rows, tiny
+from searches import rows, started, tiny
 
 from galen.agents.searcher import Outcome
 from galen.backends.emulator.native import hooks
@@ -159,7 +159,7 @@ def test_two_searches_that_share_a_cache_at_once_find_what_one_finds(options: Se
 
 @contextmanager
 def running(options: SearchOptions) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(command(options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = started(options)
     try:
         yield process
     finally:

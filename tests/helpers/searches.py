@@ -1,7 +1,9 @@
 """Short searches, and what their journals say."""
 
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +83,10 @@ def rows(folder: Path) -> list[tuple]:
     """Return all that a repeated search has to repeat."""
     with Journal.open(folder / "journal.db") as journal:
         return [(e.number, str(e.policy), e.outcome, e.met, e.reward, e.layers) for e in journal.episodes()]
+
+
+def started(options: SearchOptions) -> "subprocess.Popen[bytes]":
+    """Start a search that Ctrl-C stops, also where the tests themselves run in the background and ignore it."""
+    quiet = subprocess.DEVNULL
+    heeds = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    return subprocess.Popen(command(options), stdout=quiet, stderr=quiet, preexec_fn=heeds)  # noqa: PLW1509
