@@ -13,6 +13,7 @@ from galen.agents.problem import Problem
 from galen.agents.searcher import Outcome, Searcher
 from galen.agents.warm_start import Given, WarmStart
 from galen.backends.accuracy import Accuracy
+from galen.backends.imports import load_tvm
 from galen.backends.latency import Latency
 from galen.candidate import Compressor, Stopwatch
 from galen.journal import Journal
@@ -77,6 +78,7 @@ def set_up(options: SearchOptions, phase: Callable[[str], None]) -> Setup:
         UsageError: an option is.
     """
     phase("load")
+    load_tvm()
     subject = Subject.load(options)
     compress = Compressor.of(subject, options)
     phase("baseline")

@@ -141,8 +141,11 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchOptions]
     (folder / "cache" / "galen" / "native").symlink_to(native)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        searches = [running(replace(options, output=folder / name)) for name in ("out", "other")]
-        assert [process.wait(480) in (0, 3) for process in searches] == [True, True]
+        with (
+            running(replace(options, output=folder / "out")) as one,
+            running(replace(options, output=folder / "other")) as other,
+        ):
+            assert {one.wait(480), other.wait(480)} <= {0, 3}
         yield options
 
 
