@@ -25,9 +25,14 @@ def _heeded() -> Iterator[None]:
 
 def test_an_interrupt_is_heeded_after_the_block_and_not_within() -> None:
     reached = []
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
+
+    @uninterrupted()
+    def block() -> None:
         interrupted()
         reached.append("end")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
     assert reached == ["end"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
