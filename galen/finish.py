@@ -100,12 +100,13 @@ class Finisher:
     def _train(self, model: Model, epochs: float, generator: np.random.Generator, begun: float) -> None:
         """Train for `epochs`, and report them as what follows after the share `begun` of all training."""
         subject, whole = self.setup.subject, float(self.options.finetune_epochs)
+        augment = self.options.augment
 
         def report(progress: Progress) -> None:
             steps = round(progress.steps * whole / epochs)
             self.watcher.training(round(begun * steps) + progress.step, steps)
 
-        finetune(model, subject.train, epochs, generator, reference=subject.model, report=report)
+        finetune(model, subject.train, epochs, generator, reference=subject.model, augment=augment, report=report)
 
     def _finalist(self, episode: Episode, model: Model) -> Finalist:
         subject = self.setup.subject

@@ -26,6 +26,7 @@ class SearchOptions:
         runner: what runs candidates.
         recover: `none`, `statistics`, `reconstruct` or `steps:N`.
         time_budget: seconds for the episodes, over all runs.
+        augment: shift and mirror the images on which the winner is fine-tuned.
         subset: how many samples of `data` score a candidate; winners are scored on all.
         warm_start: `none`, `knapsack`, or the folder of an earlier search.
         reward: of the learning agents; None: their own.
@@ -51,6 +52,7 @@ class SearchOptions:
     metric: str | None = None
     recover: str = "reconstruct"
     finetune_epochs: int = 0
+    augment: bool = False
     criterion: str = "activation"
     subset: int = 1000
     warm_start: str = "knapsack"
@@ -87,7 +89,7 @@ class SearchOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return what has to be the same for a search to be resumed."""
-        free = {"output", "resume", "episodes", "time_budget", "finetune_epochs", "test_data"}
+        free = {"output", "resume", "episodes", "time_budget", "finetune_epochs", "augment", "test_data"}
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in free}
         return {
             **values,

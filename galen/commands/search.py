@@ -38,6 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--recover", default="reconstruct", metavar="R",
         help="repair before scoring: none, statistics, reconstruct (default), steps:N")  # fmt: skip
     add("--finetune-epochs", type=options.natural, default=0, metavar="N", help="of the winner (default 0)")
+    add("--augment", action="store_true",
+        help="shift and mirror images in fine-tuning: where a mirrored one means the same")  # fmt: skip
     add("--criterion", default="activation", metavar="C", help="which channels go first (default activation)")
     add(
         "--subset",
@@ -76,7 +78,7 @@ def _options(arguments: argparse.Namespace) -> "SearchOptions":
 
     same = (
         *("data", "output", "train_data", "test_data", "metric", "agent", "episodes", "time_budget", "target"),
-        *("recover", "finetune_epochs", "criterion", "subset", "warm_start", "reward", "faithful"),
+        *("recover", "finetune_epochs", "augment", "criterion", "subset", "warm_start", "reward", "faithful"),
         "workers",
         *("seed", "resume"),
     )

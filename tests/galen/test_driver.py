@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -15,12 +16,23 @@ from galen.ir import GalenError
 from galen.options import SearchOptions
 from galen.passes.policy import Policy
 from galen.result import SearchResult
+from galen.watcher import Silent
 
 
 @pytest.fixture(scope="module")
 def options(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchOptions:
     """A short search on handwritten digits."""
     return digits(repository, tmp_path_factory.mktemp("digits"))
+
+
+class Training(Silent):
+    """Notes how far fine-tuning is."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int]] = []
+
+    def training(self, step: int, steps: int) -> None:
+        self.steps.append((step, steps))
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +74,20 @@ def test_a_search_that_goes_on_has_the_journal_of_one_that_was_never_broken(
     search(replace(broken, episodes=2))
     assert search(replace(broken, resume=True)).best == found.best
     assert rows(broken.output) == rows(options.output)
+
+
+def test_a_finished_search_goes_on_with_fine_tuning(
+    options: SearchOptions, found: SearchResult, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    shutil.copytree(options.output, folder)
+    watcher = Training()
+    tuned = search(replace(options, output=folder, finetune_epochs=1, augment=True, resume=True), watcher)
+    assert rows(folder) == rows(options.output)
+    assert tuned.best.accuracy >= found.best.accuracy
+    steps, totals = zip(*watcher.steps, strict=True)
+    assert set(totals) == {watcher.steps[-1][0]}
+    assert list(steps) == sorted(set(steps))
 
 
 def test_an_existing_folder_is_refused_and_so_is_resuming_with_other_options(
