@@ -23,16 +23,14 @@ def expand_functions(model: onnx_ir.Model, chosen: Callable[[onnx_ir.Node], bool
 
 
 def _expand(model: onnx_ir.Model, node: onnx_ir.Node, names: Names) -> bool:
-    used = [bool(value.uses()) or value.is_graph_output() for value in node.outputs]
-    if used != sorted(used, reverse=True):
-        return False
     given = [value for value in dict.fromkeys(node.inputs) if value is not None]
     proto = single_node_model(model, node, {})
+    proto.graph.value_info.add(name="")  # the inliner wants a type of every input, also of those that are left out
     inlined = onnx.inliner.inline_selected_functions(proto, [("", node.op_type)], inline_schema_functions=True)
     if any(part.op_type == node.op_type for part in inlined.graph.node):
         return False
     part = onnx_ir.from_proto(inlined).graph
-    nodes, outputs = list(part), list(part.outputs)
+    nodes, made = list(part), iter(list(part.outputs))
     part.outputs.clear()
     part.remove(nodes)
     for inside, value in zip(part.inputs, given, strict=True):
@@ -41,6 +39,6 @@ def _expand(model: onnx_ir.Model, node: onnx_ir.Node, names: Names) -> bool:
         new.name = names.fresh(f"{node.name}/{new.op_type}")
         for value in new.outputs:
             value.name = names.fresh(f"{node.name}/{value.name}")
-    node.resize_outputs(len(outputs))
-    replace_node(node, nodes, outputs)
+    used = [bool(value.uses()) or value.is_graph_output() for value in node.outputs]
+    replace_node(node, nodes, [next(made) if needed else onnx_ir.Value() for needed in used])
     return True

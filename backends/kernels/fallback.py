@@ -76,6 +76,8 @@ class Fallback(Kernel):
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
             raise GalenError(f"operator {self.op} cannot be lowered: {reason[0]}", where=f"node {self.node}") from error
         (function,) = [f for f in module.functions.values() if isinstance(f, tvm.tirx.PrimFunc)]
+        if len(function.params) != len(self.args):
+            raise GalenError(f"operator {self.op} cannot be lowered: it ignores an input", where=f"node {self.node}")
         return function
 
     def _proto(self) -> onnx.ModelProto:

@@ -147,7 +147,7 @@ def _power(node: Node) -> Activation | None:
     exponent = const_value(node.inputs[1])
     if exponent is None or exponent.size != 1:
         return None
-    name = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal"}.get(float(exponent.ravel()[0]))
+    name = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -1.0: "reciprocal"}.get(float(exponent.ravel()[0]))
     return Activation(name) if name else None
 
 
@@ -177,4 +177,13 @@ ACTIVATIONS: dict[str, Callable[[Node], Activation | None]] = {
     "Neg": lambda _: Activation("affine", -1.0, 0.0),
     "Pow": _power,
     "Reciprocal": lambda _: Activation("reciprocal"),
+    "Log": lambda _: Activation("log"),
+    "Softplus": lambda _: Activation("softplus"),
+    "Mish": lambda _: Activation("mish"),
+    "Sin": lambda _: Activation("sin"),
+    "Cos": lambda _: Activation("cos"),
+    "Sign": lambda _: Activation("sign"),
+    "Floor": lambda _: Activation("floor"),
+    "Ceil": lambda _: Activation("ceil"),
+    "Round": lambda _: Activation("round"),
 }

@@ -18,6 +18,8 @@ from galen.ir.edit import const_value
 from galen.ir.shapes import static_shape
 
 Layout = Image | Spec
+NUMERIC = "fiub"
+"""Kinds of types that the cores and the runtime know: not strings, complex numbers, nor what numpy lacks."""
 Border = Callable[[Node, Value, Target], int]
 """Returns the border that a node will ask of one of its inputs."""
 
@@ -126,7 +128,10 @@ class Lowering:
         """Return shape and type of `value` as a dense buffer, or raise GalenError."""
         if value is None or value.dtype is None:
             raise GalenError("its type is not known", where=f"value {value.name if value else None}")
-        return Spec(self.shape(value), value.dtype.numpy().name)
+        dtype = value.dtype.numpy()
+        if dtype.kind not in NUMERIC:
+            raise GalenError(f"type {dtype.name} cannot be lowered", where=f"value {value.name}", hint="cast it before")
+        return Spec(self.shape(value), dtype.name)
 
     def readers(self, value: Value) -> list[Node]:
         """Return the nodes that read `value`."""
