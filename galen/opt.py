@@ -74,6 +74,7 @@ def _transform(arguments: argparse.Namespace, out: TextIO) -> None:
     from galen.ir.files import STANDARD_STREAM, check_target  # noqa: PLC0415
     from galen.ir.io import load, save  # noqa: PLC0415
     from galen.ir.shapes import parse_shape  # noqa: PLC0415
+    from galen.ir.verify import blamed  # noqa: PLC0415
 
     if arguments.input is None:
         raise UsageError("no input model", hint="galen-opt IN.onnx …; see galen-opt --help")
@@ -83,9 +84,10 @@ def _transform(arguments: argparse.Namespace, out: TextIO) -> None:
         check_target(arguments.output)
     model = load(arguments.input)
     pipeline = pipeline.bind(**_resources(arguments, model, shapes))
-    before = costs(model, shapes) if arguments.stats else None
-    report = pipeline.run(model, _watchers(arguments, model, shapes))
-    after = costs(model, shapes) if arguments.stats else None
+    with blamed(model):
+        before = costs(model, shapes) if arguments.stats else None
+        report = pipeline.run(model, _watchers(arguments, model, shapes))
+        after = costs(model, shapes) if arguments.stats else None
     if arguments.output is not None:
         save(model, out.buffer if arguments.output == STANDARD_STREAM else arguments.output)
     notes = sys.stderr if arguments.output == STANDARD_STREAM else out

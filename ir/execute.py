@@ -131,7 +131,7 @@ def one_line(error: BaseException) -> str:
 
 def _dtype(model: onnx_ir.Model, name: str) -> onnx_ir.DataType:
     dtype = next(value.dtype for value in model.graph.inputs if value.name == name)
-    if dtype is None:
+    if dtype is None or dtype == onnx_ir.DataType.UNDEFINED:
         raise GalenError("has no type", where=f"input {name}")
     return dtype
 

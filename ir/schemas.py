@@ -10,6 +10,10 @@ from onnx.defs import OpSchema, SchemaError, get_schema
 from galen.ir.errors import GalenError
 
 
+_LAST = 2**31 - 1
+"""No larger version can be asked for."""
+
+
 def schema_of(node: onnx_ir.Node, version: int) -> OpSchema | None:
     """Return the schema of a standard operator in a version of the operator set, None where it has none."""
     return _schema(node.op_type, version)
@@ -21,8 +25,12 @@ def allows(parameters: Sequence[OpSchema.FormalParameter], index: int, dtype: on
 
 
 class _Form(NamedTuple):
-    """How a node of an operator looks: how many inputs and outputs, which attributes of which type."""
+    """How a node of an operator looks: how many inputs and outputs, which attributes of which type.
 
+    The first `needed` inputs are never left out.
+    """
+
+    needed: int
     inputs: tuple[int, int]
     outputs: tuple[int, int]
     attributes: Mapping[str, int]
@@ -35,14 +43,24 @@ def check_form(model: onnx_ir.Model) -> None:
     Attributes that an operator does not have are none of its business and pass.
 
     Raises:
-        GalenError: too few or too many inputs or outputs, an attribute of a wrong type, or one that is missing.
+        GalenError: an operator set that cannot be, too few or too many inputs or outputs, an attribute of a wrong type,
+            or an input or attribute that is missing.
     """
+    version = _version(model.opset_imports)
     for graph in model.graphs():
         for node in graph:
-            _check_node(node, model.opset_imports.get("", 1))
+            _check_node(node, version)
     for function in model.functions.values():
+        version = _version(function.opset_imports)
         for node in function.all_nodes():
-            _check_node(node, function.opset_imports.get("", 1))
+            _check_node(node, version)
+
+
+def _version(opsets: Mapping[str, int]) -> int:
+    version = opsets.get("", 1)
+    if not 1 <= version <= _LAST:
+        raise GalenError(f"there is no version {version} of the standard operators", where="opset_import")
+    return version
 
 
 def _check_node(node: onnx_ir.Node, version: int) -> None:
@@ -57,6 +75,8 @@ def _check_node(node: onnx_ir.Node, version: int) -> None:
         if not least <= found <= most:
             amount = "few" if found < least else "many"
             raise GalenError(f"{found} {what} are too {amount} for {node.op_type} of opset {version}", where=where)
+    if None in node.inputs[: form.needed]:
+        raise GalenError(f"input {node.inputs.index(None)} of {node.op_type} is left out", where=where)
     for name, attr in node.attributes.items():
         if form.attributes.get(name, attr.type) != attr.type:
             expected = onnx_ir.AttributeType(form.attributes[name]).name
@@ -79,8 +99,14 @@ def _form(op_type: str, version: int) -> _Form | None:
     if schema is None:
         return None
     return _Form(
+        _needed(schema),
         (schema.min_input, schema.max_input),
         (schema.min_output, schema.max_output),
         {name: cast(int, attr.type) for name, attr in schema.attributes.items()},
         frozenset(name for name, attr in schema.attributes.items() if attr.required),
     )
+
+
+def _needed(schema: OpSchema) -> int:
+    optional = OpSchema.FormalParameterOption.Optional
+    return next((i for i, parameter in enumerate(schema.inputs) if parameter.option == optional), len(schema.inputs))

@@ -61,10 +61,14 @@ def _learn_graph(graph: onnx_ir.Graph, message: onnx.GraphProto) -> bool:
         if value.name in known:
             learnt |= _learn(value, known[value.name])
     for node, described in zip(graph, message.node, strict=True):
-        bodies = [body for attr in described.attribute for body in ([attr.g] if attr.HasField("g") else attr.graphs)]
+        bodies = [body for attr in described.attribute for body in _bodies(attr)]
         for body, inferred in zip(edit.subgraphs_of(node), bodies, strict=True):
             learnt |= _learn_graph(body, inferred)
     return learnt
+
+
+def _bodies(attribute: onnx.AttributeProto) -> Sequence[onnx.GraphProto]:
+    return [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
 
 
 def _learn_carried(model: onnx_ir.Model) -> bool:

@@ -1,9 +1,13 @@
 """Is this a model that runs? `onnx.checker` passes on broken files, so structure, shapes and a run are checked."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import onnx
 import onnx_ir
 
+from galen.ir.clone import clone
 from galen.ir.errors import GalenError
 from galen.ir.execute import one_line, random_inputs, run
 from galen.ir.shapes import Shapes, without_weights
@@ -49,3 +53,26 @@ def check_shapes(model: onnx_ir.Model) -> None:
         onnx.shape_inference.infer_shapes(without_weights(model), check_type=True, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         raise GalenError(f"types or shapes do not fit: {one_line(error)}") from error
+
+
+@contextmanager
+def blamed(model: onnx_ir.Model) -> Iterator[None]:
+    """Where the block fails as nobody foresaw, say what is wrong with the model as it was before, if anything is.
+
+    Rewrites need not doubt types and shapes; checking those of every model first would take longer than most rewrites.
+
+    Raises:
+        GalenError: the model is at fault.
+    """
+    before = clone(model)
+    try:
+        yield
+    except (GalenError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        try:
+            check_structure(before)
+            check_shapes(before)
+        except GalenError as fault:
+            raise fault from error
+        raise

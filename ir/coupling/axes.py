@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from galen.ir import Node, SymbolicDim, Value
+from galen.ir import GalenError, Node, SymbolicDim, Value
 from galen.ir.edit import attribute, const_tensor, const_value
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -168,6 +168,17 @@ class Axes:
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute of the node as a plain value."""
         return attribute(self.node, name, default)
+
+    def along(self, dims: Dims, default: int | None = None) -> int:
+        """Return the axis of a value with `dims` that the attribute `axis` names, counted from the front.
+
+        Raises:
+            GalenError: there is no such axis.
+        """
+        axis = int(self.attribute("axis", default))
+        if not -len(dims) <= axis < len(dims):
+            raise GalenError(f"there is no axis {axis} of {len(dims)}", where=self.label)
+        return axis % len(dims)
 
     def constant(self, index: int) -> np.ndarray | None:
         """Return a constant input as an array, None when it is absent or computed."""

@@ -353,3 +353,19 @@ def test_nodes_that_no_operator_describes_are_refused(node: str, message: str) -
     text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[N] y) {{ {node} }}'
     with pytest.raises(GalenError, match=message):
         from_proto(onnx.parser.parse_model(text))
+
+
+@pytest.mark.parametrize("version", [0, 2**31])
+def test_operator_sets_that_cannot_be_are_refused(version: int) -> None:
+    proto = model_of(LARGE)
+    proto.opset_import[0].version = version
+    with pytest.raises(GalenError, match=f"opset_import: there is no version {version} of the standard operators"):
+        from_proto(proto)
+
+
+def test_an_input_that_must_not_be_left_out_is_missed() -> None:
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) { [n] y = Pow(x, x) }'
+    proto = onnx.parser.parse_model(text)
+    proto.graph.node[0].input[0] = ""
+    with pytest.raises(GalenError, match="node n: input 0 of Pow is left out"):
+        from_proto(proto)

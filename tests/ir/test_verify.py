@@ -8,7 +8,7 @@ from galen.ir import GalenError, Model
 from galen.ir.edit import Names, own_initializer, set_initializer
 from galen.ir.io import from_proto, load
 from galen.ir.shapes import infer
-from galen.ir.verify import verify
+from galen.ir.verify import blamed, verify
 
 
 def parsed(graph: str) -> Model:
@@ -91,3 +91,14 @@ def test_a_branch_with_large_weights_of_its_own_passes() -> None:
 def test_real_networks_are_sound(models_dir) -> None:
     verify(load(models_dir / "cct_cifar10.onnx"))
     verify(load(models_dir / "ppocr_cls_mbv3se.onnx"), {"x": (1, 3, 48, 192)})
+
+
+def test_an_unforeseen_failure_is_blamed_on_a_faulty_model() -> None:
+    broken = parsed("g (string[1,1,4,4] x, float[2,1,3,3] w) => (float[1,2,2,2] y) { [c] y = Conv(x, w) }")
+    with pytest.raises(GalenError, match="types or shapes do not fit: .*node name: c"), blamed(broken):
+        raise KeyError("x")
+
+
+def test_an_unforeseen_failure_on_a_sound_model_stays_what_it_is() -> None:
+    with pytest.raises(KeyError, match="x"), blamed(parsed("g (float[2] x) => (float[2] y) { y = Relu(x) }")):
+        raise KeyError("x")

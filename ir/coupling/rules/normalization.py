@@ -31,7 +31,7 @@ def couple_layer(axes: Axes) -> None:
     dims = axes.input_dims(0)
     if dims is None:
         return
-    first = axes.attribute("axis", -1) % len(dims)
+    first = axes.along(dims, -1)
     for axis in range(len(dims)):
         ask = axes.reduce if axis >= first else axes.input
         axes.tie(ask(0, axis), axes.output(0, axis))
@@ -96,8 +96,10 @@ def couple_softmax(axes: Axes) -> None:
     dims = axes.input_dims(0)
     if dims is None:
         return
-    axis = axes.attribute("axis", -1 if axes.opset >= 13 else 1) % len(dims)
-    whole = range(axis, axis + 1) if axes.opset >= 13 else range(axis, len(dims))
+    if axes.opset >= 13:
+        whole = [axes.along(dims, -1)]
+    else:  # over all axes from `axis` on; there need not be any
+        whole = [*range(len(dims))][axes.attribute("axis", 1) :]
     for other in range(len(dims)):
         if other not in whole:
             axes.tie(axes.input(0, other), axes.output(0, other))

@@ -17,7 +17,7 @@ def couple_concat(axes: Axes) -> None:
     pieces = [axes.input_dims(index) for index in range(len(axes.node.inputs))]
     if out is None or any(piece is None for piece in pieces):
         return
-    _couple_pieces(axes, axes.attribute("axis") % len(out), split=False)
+    _couple_pieces(axes, axes.along(out), split=False)
 
 
 def couple_split(axes: Axes) -> None:
@@ -25,7 +25,7 @@ def couple_split(axes: Axes) -> None:
     dims = axes.input_dims(0)
     if dims is None or any(axes.output_dims(index) is None for index in range(len(axes.node.outputs))):
         return
-    _couple_pieces(axes, axes.attribute("axis", 0) % len(dims), split=True)
+    _couple_pieces(axes, axes.along(dims, 0), split=True)
 
 
 def _couple_pieces(axes: Axes, along: int, *, split: bool) -> None:

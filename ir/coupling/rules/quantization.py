@@ -9,7 +9,7 @@ def couple_quantize(axes: Axes) -> None:
     dims, scale = axes.input_dims(0), axes.input_dims(1)
     if dims is None or scale is None:
         return
-    blocked = axes.attribute("axis", 1) % len(dims) if len(scale) > 1 else -1
+    blocked = axes.along(dims, 1) if len(scale) > 1 else -1
     for axis in range(len(dims)):
         if axis != blocked:
             axes.tie(axes.input(0, axis), axes.output(0, axis))
@@ -17,7 +17,7 @@ def couple_quantize(axes: Axes) -> None:
                 if len(axes.input_dims(index) or ()) > 1:
                     axes.tie(axes.input(index, axis), axes.output(0, axis))
     if len(scale) == 1 and scale[0] != 1:
-        axis = axes.attribute("axis", 1) % len(dims)
+        axis = axes.along(dims, 1)
         for index in range(1, len(axes.node.inputs)):
             if axes.input_dims(index) is not None:
                 axes.tie(axes.input(index, 0), axes.output(0, axis))

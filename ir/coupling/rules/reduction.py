@@ -41,7 +41,7 @@ def couple_arg(axes: Axes) -> None:
     dims = axes.input_dims(0)
     if dims is None:
         return
-    axis, place = axes.attribute("axis", 0) % len(dims), 0
+    axis, place = axes.along(dims, 0), 0
     for other in range(len(dims)):
         if other != axis:
             axes.tie(axes.input(0, other), axes.output(0, place))

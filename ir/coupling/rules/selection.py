@@ -105,7 +105,7 @@ def couple_gather(axes: Axes) -> None:
     data, indices = axes.input_dims(0), axes.input_dims(1)
     if data is None or indices is None:
         return
-    along = axes.attribute("axis", 0) % len(data)
+    along = axes.along(data, 0)
     for axis in range(len(data)):
         if axis != along:
             place = axis if axis < along else axis + len(indices) - 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx_text import difference, model, run
 
-from galen.ir import Model
+from galen.ir import GalenError, Model
 from galen.ir.clone import clone
 from galen.ir.coupling import apply_cut, couple
 from galen.ir.coupling.mask import mask
@@ -311,3 +311,9 @@ def test_lengths_that_are_computed_stay_what_they_were() -> None:
     apply_cut(small, cut)
 
     assert difference(run(small), run(mask(whole, cut))) < 1e-5
+
+
+def test_an_axis_that_is_not_there_is_refused() -> None:
+    broken = model("g (float[1,4] x) => (float[1,2] y, float[1,2] z) { y, z = Split<axis = 2>(x) }")
+    with pytest.raises(GalenError, match="Split y: there is no axis 2 of 2"):
+        couple(broken)
