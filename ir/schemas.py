@@ -9,7 +9,6 @@ from onnx.defs import OpSchema, SchemaError, get_schema
 
 from galen.ir.errors import GalenError
 
-
 _LAST = 2**31 - 1
 """No larger version can be asked for."""
 
@@ -43,8 +42,8 @@ def check_form(model: onnx_ir.Model) -> None:
     Attributes that an operator does not have are none of its business and pass.
 
     Raises:
-        GalenError: an operator set that cannot be, too few or too many inputs or outputs, an attribute of a wrong type,
-            or an input or attribute that is missing.
+        GalenError: an operator set that cannot be, a name that is no text, too few or too many inputs or outputs, an
+            attribute of a wrong type, or an input or attribute that is missing.
     """
     version = _version(model.opset_imports)
     for graph in model.graphs():
@@ -64,6 +63,9 @@ def _version(opsets: Mapping[str, int]) -> int:
 
 
 def _check_node(node: onnx_ir.Node, version: int) -> None:
+    values = (value.name for value in (*node.inputs, *node.outputs) if value is not None)
+    if any(isinstance(text, bytes) for text in (node.name, node.op_type, node.domain, *values)):
+        raise GalenError("a name is not UTF-8", where=f"node {node.name or node.op_type!r}")
     form = _form(node.op_type, version) if node.domain in ("", "ai.onnx") else None
     if form is None:
         return

@@ -369,3 +369,11 @@ def test_an_input_that_must_not_be_left_out_is_missed() -> None:
     proto.graph.node[0].input[0] = ""
     with pytest.raises(GalenError, match="node n: input 0 of Pow is left out"):
         from_proto(proto)
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    data = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) { y = Relu(x) }'
+    ).SerializeToString()
+    with pytest.raises(GalenError, match="a name is not UTF-8"):
+        load(data.replace(b"Relu", b"Rel\xff"))

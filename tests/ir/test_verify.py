@@ -95,7 +95,7 @@ def test_real_networks_are_sound(models_dir) -> None:
 
 def test_an_unforeseen_failure_is_blamed_on_a_faulty_model() -> None:
     broken = parsed("g (string[1,1,4,4] x, float[2,1,3,3] w) => (float[1,2,2,2] y) { [c] y = Conv(x, w) }")
-    with pytest.raises(GalenError, match="types or shapes do not fit: .*node name: c"), blamed(broken):
+    with pytest.raises(GalenError, match=r"types or shapes do not fit: .*node name: c"), blamed(broken):
         raise KeyError("x")
 
 

@@ -96,10 +96,8 @@ def couple_softmax(axes: Axes) -> None:
     dims = axes.input_dims(0)
     if dims is None:
         return
-    if axes.opset >= 13:
-        whole = [axes.along(dims, -1)]
-    else:  # over all axes from `axis` on; there need not be any
-        whole = [*range(len(dims))][axes.attribute("axis", 1) :]
+    every = range(len(dims))
+    whole = [axes.along(dims, -1)] if axes.opset >= 13 else every[axes.attribute("axis", 1) :]
     for other in range(len(dims)):
         if other not in whole:
             axes.tie(axes.input(0, other), axes.output(0, other))
