@@ -90,11 +90,11 @@ def set_up(options: SearchOptions, phase: Callable[[str], None]) -> Setup:
     score = accuracy(subject.model)
     reference = replace(baseline, accuracy=score.accuracy, samples=score.samples)
     space, predictor = _timed_space(compress, latency)
-    space = replace(space, criterion=options.criterion, seed=options.seed)
+    space = replace(space, criterion=options.criterion)
     phase("sensitivity")
-    sensitivity = Prober.of(compress).sensitivity(space)
+    sensitivity = Prober.of(compress).sensitivity(space)  # the network's, whatever the seed of the search
     problem = Problem(
-        space=space,
+        space=replace(space, seed=options.seed),
         goal=options.objective.goal(reference),
         predict=predictor,
         sensitivity=sensitivity,
