@@ -9,12 +9,13 @@ from torch import nn
 from galen.ir.errors import GalenError
 
 
-def trace(module: "nn.Module | torch.export.ExportedProgram", example_inputs: tuple[Any, ...]) -> onnx_ir.Model:
+def trace(module: "nn.Module | torch.export.ExportedProgram", example_inputs: tuple[Any, ...] = ()) -> onnx_ir.Model:
     """Return the model that a module, graph module or exported program computes, in inference mode.
 
     Args:
         module: what to export; its training flag is left as it was.
-        example_inputs: positional inputs; their first axis becomes dynamic, all other sizes are fixed.
+        example_inputs: positional inputs of a module. Their first axis becomes dynamic, unless the module's code fixes
+            it; all other sizes are fixed. An exported program has its own.
 
     Raises:
         GalenError: torch cannot export the module.
@@ -29,12 +30,34 @@ def trace(module: "nn.Module | torch.export.ExportedProgram", example_inputs: tu
     return exported.model
 
 
-def _export(module: nn.Module, example_inputs: tuple[Any, ...]) -> torch.export.ExportedProgram:
+def _export(module: nn.Module, examples: tuple[Any, ...]) -> torch.export.ExportedProgram:
     modes = [(part, part.training) for part in module.modules()]
-    batch = torch.export.Dim("batch")
-    shapes = tuple({0: batch} if isinstance(i, torch.Tensor) and i.dim() else None for i in example_inputs)
+    module.eval()
     try:
-        return torch.export.export(module.eval(), example_inputs, dynamic_shapes=shapes)
+        return _first_that_works(module, examples)
     finally:
         for part, training in modes:
             part.training = training
+
+
+def _first_that_works(module: nn.Module, examples: tuple[Any, ...]) -> torch.export.ExportedProgram:
+    """Export with a dynamic batch if that is possible.
+
+    Torch takes a batch of one for a constant where the module's code looks at it: hence the second try.
+    """
+    from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415
+
+    batch = torch.export.Dim("batch")
+    dynamic = tuple({0: batch} if _is_batch(example) else None for example in examples)
+    doubled = tuple(torch.cat([example, example]) if _is_batch(example) else example for example in examples)
+    reason = ""
+    for inputs, shapes in ((examples, dynamic), (doubled, dynamic), (examples, None)):
+        try:
+            return torch.export.export(module, inputs, dynamic_shapes=shapes)
+        except (TorchDynamoException, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+    raise GalenError(f"torch cannot export the module: {reason}")
+
+
+def _is_batch(example: Any) -> bool:
+    return isinstance(example, torch.Tensor) and example.dim() > 0

@@ -172,3 +172,40 @@ def test_a_traced_batch_is_dynamic() -> None:
     model = trace(Small(), (torch.randn(2, 3, 8, 8),))
     (result,) = run(model, {str(model.graph.inputs[0].name): np.zeros((7, 3, 8, 8), np.float32)}).values()
     assert result.shape == (7, 2)
+
+
+class Recurrent(torch.nn.Module):
+    """A GRU, whose code looks at the batch size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.last = torch.nn.GRU(4, 8, batch_first=True), torch.nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.gru(x)[0][:, -1])
+
+
+def test_an_example_of_one_sample_still_gives_a_dynamic_batch() -> None:
+    torch.manual_seed(0)
+    module = Recurrent()
+    model = trace(module, (torch.randn(1, 5, 4),))
+    x = torch.randn(3, 5, 4)
+    (result,) = run(model, {str(model.graph.inputs[0].name): x.numpy()}).values()
+    np.testing.assert_allclose(result, module(x).detach().numpy(), atol=1e-5)
+
+
+def test_an_exported_program_needs_no_example() -> None:
+    module, x = Small().eval(), torch.randn(2, 3, 8, 8)
+    model = trace(torch.export.export(module, (x,)))
+    (result,) = run(model, {str(model.graph.inputs[0].name): x.numpy()}).values()
+    np.testing.assert_allclose(result, module(x).detach().numpy(), atol=1e-5)
+
+
+class Undecided(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x
+
+
+def test_what_torch_cannot_export_is_one_line() -> None:
+    with pytest.raises(GalenError, match=r"torch cannot export the module: [^\n]+$"):
+        trace(Undecided(), (torch.randn(2, 3),))
