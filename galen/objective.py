@@ -34,11 +34,11 @@ class Objective:
 
     @classmethod
     def parse(cls, max_latency: str | None, min_accuracy: str | None) -> "Objective":
-        """Read the two flags."""
+        """Read the two flags; `--min-accuracy =-0.005` is as good as `--min-accuracy=-0.005`."""
         try:
-            accuracy = None if min_accuracy is None else float(min_accuracy)
+            accuracy = None if min_accuracy is None else float(min_accuracy.removeprefix("="))
         except ValueError as error:
-            hint = "a share as 0.91, or a loss as =-0.005"
+            hint = "a share as 0.91, or a loss as -0.005"
             raise UsageError(f"{min_accuracy!r} is not a number", where="--min-accuracy", hint=hint) from error
         return cls(max_latency, accuracy)
 

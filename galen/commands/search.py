@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--agent", default="joint", metavar="A",
         help="joint, prune, quantize, random, uniform, evolutionary, bayesian, gaussian or knapsack")  # fmt: skip
     add("--max-latency", metavar="25%|4.2ms", help="of the fp32 build of the input, or absolute")
-    add("--min-accuracy", metavar="A", help="a share of 1 as 0.91; relative to the original as =-0.005")
+    add("--min-accuracy", metavar="A", help="a share of 1 as 0.91; below the original as -0.005")
     add(
         "--episodes",
         type=options.positive,
