@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +34,13 @@ def objects(kernels: Iterable[Kernel], target: Target, cache: Path | None = None
     """
     folder = cache or cache_folder("kernels")
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {}
-    for kernel in dict.fromkeys(kernels):
-        symbol = kernel.symbol(target)
-        paths[symbol] = folder / f"{symbol}.o"
-        if not _intact(paths[symbol]):
-            _compile(kernel, target, symbol, paths[symbol])
-    return paths
+    paths = {kernel: folder / f"{kernel.symbol(target)}.o" for kernel in dict.fromkeys(kernels)}
+    missing = [kernel for kernel, path in paths.items() if not _intact(path)]
+    if missing:
+        # TVM lets go of the interpreter while it compiles, so that threads use all cores
+        with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
+            list(pool.map(lambda kernel: _compile(kernel, target, kernel.symbol(target), paths[kernel]), missing))
+    return {kernel.symbol(target): path for kernel, path in paths.items()}
 
 
 def assembly(kernel: Kernel, target: Target) -> str:

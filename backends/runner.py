@@ -5,13 +5,13 @@ runner.latency(program) -> Latency            # modelled, per layer; every kerne
 runner.outputs(program, {"input": x})         # the whole network on the emulated core
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from galen.backends.cache import LatencyCache
+from galen.backends.cache import LatencyCache, Value
 from galen.backends.emulator.clock import Clock, Profile
 from galen.backends.emulator.core import Core
 from galen.backends.emulator.memory import Memory
@@ -61,8 +61,10 @@ class EmulatorRunner:
 
     def latency(self, program: Program) -> Latency:
         """Return the sum of the kernels' modelled times, each with what the caches hold when its turn comes."""
+        profiles = self._profiles(call.kernel for call in program.calls)
         held = residency(program, self.target.cache)
-        layers, cycles = zip(*(self._layer(*pair) for pair in zip(program.calls, held, strict=True)), strict=True)
+        pairs = zip(program.calls, held, strict=True)
+        layers, cycles = zip(*(self._layer(call, profiles[call.kernel], h) for call, h in pairs), strict=True)
         total = sum(layer.latency_ms for layer in layers)
         instructions = sum(layer.instructions for layer in layers)
         return Latency(total, total, total, 1, "modelled", self._clock.name, instructions, sum(cycles), layers)
@@ -71,17 +73,25 @@ class EmulatorRunner:
         """Run every kernel of `program` in turn on real data."""
         return run_on_core(program, inputs)
 
-    def _layer(self, call: Call, held: Residency) -> tuple[LayerLatency, float]:
+    def _layer(self, call: Call, profile: Profile, held: Residency) -> tuple[LayerLatency, float]:
         kernel, line = call.kernel, self.target.caches["line"]
-        profile = self._profile(kernel)
         cycles = self._clock.cycles(profile, held.resident // line, held.evicted // line)
         milliseconds = cycles / self.target.frequency_hz * 1e3
         layer = LayerLatency(call.layer, call.op, kernel.family, milliseconds, profile.instructions, kernel.macs)
         return layer, cycles
 
-    def _profile(self, kernel: Kernel) -> Profile:
-        key = f"{kernel.symbol(self.target)}/{self.target.name}/{self._clock.fingerprint}"
-        return Profile.from_json(self._cache.get_or(key, lambda: self._run(kernel).to_json()))
+    def _profiles(self, kernels: Iterable[Kernel]) -> dict[Kernel, Profile]:
+        """Return what is remembered of the kernels; new ones are compiled together, on all cores, and run in turn."""
+        clock = f"{self.target.name}/{self._clock.fingerprint}"
+        keys = {kernel: f"{kernel.symbol(self.target)}/{clock}" for kernel in dict.fromkeys(kernels)}
+        known = {kernel: self._cache.get(key) for kernel, key in keys.items()}
+        new = [kernel for kernel, found in known.items() if found is None]
+        objects(new, self.target, self._compiled)
+        known.update({kernel: self._remembered(keys[kernel], kernel) for kernel in new})
+        return {kernel: Profile.from_json(found) for kernel, found in known.items() if found is not None}
+
+    def _remembered(self, key: str, kernel: Kernel) -> Value:
+        return self._cache.get_or(key, lambda: self._run(kernel).to_json())
 
     def _run(self, kernel: Kernel) -> Profile:
         """Run `kernel` once; on a core of its own, so that nothing depends on what ran before."""

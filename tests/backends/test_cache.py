@@ -4,12 +4,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from one_conv import CONV
 
 from galen.backends.cache import LatencyCache
+from galen.backends.kernels.window import Window
 from galen.backends.objects import objects
 from galen.backends.targets import find
 from galen.ir.errors import GalenError
@@ -123,6 +125,15 @@ def test_a_damaged_object_file_is_compiled_anew(tmp_path: Path, caplog: pytest.L
         objects([CONV], target, tmp_path)
         assert path.read_bytes() == whole
     assert caplog.messages == [f"{path}: damaged; compiled anew"] * 3
+
+
+def test_kernels_compiled_side_by_side_are_those_compiled_alone(tmp_path: Path) -> None:
+    target = find("cortex-a72")
+    kernels = [replace(CONV, window=Window(k, k, top=k // 2, left=k // 2)) for k in (1, 3, 5, 7)]
+    together = objects(kernels, target, tmp_path / "together")
+    alone = {name: path for kernel in kernels for name, path in objects([kernel], target, tmp_path / "alone").items()}
+    assert [path.read_bytes() for path in together.values()] == [path.read_bytes() for path in alone.values()]
+    assert len(set(together.values())) == len(kernels)
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:
