@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 LOWEST = float(np.finfo(np.float32).min)
+PoolKind = Literal["max", "average"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Pool(Kernel):
     source: Image
     sink: Image
     window: Window
-    kind: Literal["max", "average"]
+    kind: PoolKind
     divisor: int = 0
     steps: tuple[Step, ...] = ()
     family: ClassVar[str] = "pool"

@@ -5,7 +5,7 @@ from math import prod
 from galen.backends.kernels.base import Image
 from galen.backends.kernels.concat import Concat
 from galen.backends.kernels.layout import Move
-from galen.backends.lower.axes import image_axes
+from galen.backends.lower.axes import VOLUME, image_axes
 from galen.backends.lower.lowering import Lowering
 from galen.ir import Node, Value
 from galen.ir.edit import attribute
@@ -16,8 +16,8 @@ def concat(low: Lowering, node: Node) -> bool:
     output = node.outputs[0]
     spec = low.spec(output)
     axis = attribute(node, "axis") % len(spec.shape)
-    values = [value for value in node.inputs if value is not None]
-    if axis == 1 and len(spec.shape) in (3, 4) and any(low.is_image(value) for value in values):
+    values = [value for value in node.inputs if value is not None and 0 not in low.shape(value)]
+    if axis == 1 and 3 <= len(spec.shape) <= VOLUME and any(low.is_image(value) for value in values):
         places = [low.image(value) for value in values]
         n, c, h, w = image_axes(spec.shape)
         sink = Image(n, h, w, c, low.border(output), dtype=spec.dtype)

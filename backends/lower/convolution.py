@@ -1,12 +1,14 @@
 """Convolutions: the kernel is chosen per layer, everything element-wise after it is fused."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from galen.backends.kernels.base import Image
-from galen.backends.lower.algorithms import Problem, choose
+from galen.backends.lower.algorithms import Algorithm, Problem, choose
 from galen.backends.lower.axes import image_axes
 from galen.backends.lower.fuse import epilogue
-from galen.backends.lower.lowering import Lowering
+from galen.backends.lower.lowering import ImagePlace, Lowering
 from galen.backends.lower.windows import window_of
 from galen.backends.target import Target
 from galen.ir import Node, Value
@@ -21,15 +23,29 @@ def convolution(low: Lowering, node: Node) -> bool:
     if problem is None or weights is None or weights.dtype != np.float32:
         return False
     algorithm = choose(problem, low.target)
+    source = low.image(node.inputs[0], algorithm.border)
+    filters = weights.reshape(problem.outputs, -1, problem.window.kh, problem.window.kw)
+    convolve(low, node, source, algorithm, Filters(filters, bias))
+    return True
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Weights `[co, ci / groups, kh, kw]` and bias `[co]`."""
+
+    weights: np.ndarray
+    bias: np.ndarray | None
+
+
+def convolve(low: Lowering, node: Node, source: ImagePlace, algorithm: Algorithm, filters: Filters) -> None:
+    """Append the call that computes the output of `node`, and what follows element by element, from an image."""
     n, c, h, w = image_axes(low.shape(node.outputs[0]))
     after = epilogue(low, node.outputs[0], Image(n, h, w, c))
     sink = Image(n, h, w, c, low.border(after.value))
-    source = low.image(node.inputs[0], algorithm.border)
     kernel = algorithm.kernel(source.layout, sink, after.steps)
-    filters = weights.reshape(c, -1, problem.window.kh, problem.window.kw)
-    packed = low.packed(kernel.args[1], lambda: kernel.pack_weights(filters)), low.constant(kernel.pack_bias(bias))
-    low.call(kernel, (source.buffer, *packed, *after.operands, low.define(after.value, sink)), node)
-    return True
+    weights = low.packed(kernel.args[1], lambda: kernel.pack_weights(filters.weights))
+    constants = weights, low.constant(kernel.pack_bias(filters.bias))
+    low.call(kernel, (source.buffer, *constants, *after.operands, low.define(after.value, sink)), node)
 
 
 def problem_of(node: Node) -> Problem | None:

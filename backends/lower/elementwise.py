@@ -4,7 +4,7 @@ import numpy as np
 
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.elementwise import Elementwise
-from galen.backends.lower.axes import image_axes, rows_of
+from galen.backends.lower.axes import VOLUME, image_axes, rows_of
 from galen.backends.lower.fuse import BINARY, epilogue, step_of
 from galen.backends.lower.lowering import Layout, Lowering
 from galen.ir import Node, Value
@@ -17,7 +17,7 @@ def elementwise(low: Lowering, node: Node) -> bool:
         return False
     shape = low.shape(node.outputs[0])
     layout: Layout = Spec(shape, "float32")
-    if len(shape) in (3, 4) and low.is_image(value):
+    if 3 <= len(shape) <= VOLUME and low.is_image(value):
         n, c, h, w = image_axes(shape)
         layout = Image(n, h, w, c)
     first = step_of(low, node, value, layout)

@@ -105,6 +105,8 @@ def operand(low: Lowering, value: Value, shape: tuple[int, ...], layout: Layout)
         return _row_operand(low, value, shape)
     own = (1,) * (len(shape) - len(low.shape(value))) + low.shape(value)
     n, c, h, w = image_axes(own)
+    if n not in (1, layout.n):
+        return None  # what differs between slices, but not between volumes
     if const_value(value) is not None or not low.is_image(value):
         image = Image(n, h, w, c, lanes=4 if c > 1 else 1)
         constant = const_value(value)

@@ -10,7 +10,7 @@ from galen.backends.constants import Constants, Make
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.layout import FromImage, Move, ToImage
 from galen.backends.kernels.permute import Permute
-from galen.backends.lower.axes import image_axes
+from galen.backends.lower.axes import VOLUME, image_axes
 from galen.backends.program import Call, Program
 from galen.backends.target import Target
 from galen.ir import GalenError, Model, Node, Value
@@ -90,6 +90,8 @@ class Lowering:
         found = [self.buffers[index] for index in args]
         if tuple(found) != kernel.args:
             raise ValueError(f"{node.name}: {kernel} takes {kernel.args}, not {found}")
+        if not any(spec.nbytes for spec in kernel.args[-kernel.outputs :]):
+            return  # nothing would be written
         self.calls.append(Call(kernel, tuple(args), node.name or "", node.op_type))
 
     def define(self, value: Value, layout: Layout) -> int:
@@ -160,7 +162,7 @@ class Lowering:
             copy = Move(images[0].layout, wanted, (h, w, c))
             buffer = self._convert(value, copy, images[0].buffer, wanted)
         else:
-            buffer = self._convert(value, ToImage(wanted), self.view(self.dense(value), (n, c, h, w)), wanted)
+            buffer = self._convert(value, ToImage(wanted), self.view(self._slices(value), (n, c, h, w)), wanted)
         return ImagePlace(buffer, wanted)
 
     def dense(self, value: Value | None) -> int:
@@ -172,11 +174,38 @@ class Lowering:
                 return place.buffer
             images.append(place)
         image, spec = images[0], Spec(self.shape(value), images[0].layout.dtype)
+        if len(spec.shape) == VOLUME and image.layout.c > 1:
+            return self._volume(value, image, spec)
         if contiguous(image.layout):
             buffer = self.view(image.buffer, spec.shape)
             self.alias(value, buffer, spec)
             return buffer
         return self._convert(value, FromImage(image.layout), image.buffer, spec)
+
+    def _slices(self, value: Value) -> int:
+        """Return the dense tensor of `value`, of a volume with its slices before its channels."""
+        shape, buffer = self.shape(value), self.dense(value)
+        if len(shape) != VOLUME:
+            return buffer
+        return self._swapped(value, buffer, shape)
+
+    def _volume(self, value: Value, image: ImagePlace, spec: Spec) -> int:
+        """Return the dense volume whose slices are an image."""
+        n, c, d, h, w = spec.shape
+        slices = FromImage(image.layout)
+        between = self.buffer(slices.args[1])
+        owner = value.producer() or self.readers(value)[0]
+        self.call(slices, (image.buffer, between), owner)
+        buffer = self._swapped(value, self.view(between, (n, d, c, h, w)), (n, d, c, h, w))
+        self.alias(value, buffer, spec)
+        return buffer
+
+    def _swapped(self, value: Value, source: int, shape: tuple[int, ...]) -> int:
+        """Return a buffer with the second and the third axis of `source` exchanged."""
+        kernel = Permute(shape, (0, 2, 1, 3, 4), self.buffers[source].dtype)
+        buffer = self.buffer(kernel.args[1])
+        self.call(kernel, (source, buffer), value.producer() or self.readers(value)[0])
+        return buffer
 
     def _convert(self, value: Value, kernel: Kernel, source: int, layout: Layout) -> int:
         """Define `value` in another layout and return its buffer."""

@@ -1,9 +1,11 @@
-"""Activations that exporters write as several nodes become one, so that they fit into an epilogue."""
+"""What exporters write as several nodes becomes one: activations, to fit into an epilogue, and group norms."""
 
 from math import isclose, sqrt
 
-from galen.ir import Model, Node, Value
+from galen.backends.lower.normalize import is_normalisation
+from galen.ir import Model, Node, Value, convert_attribute
 from galen.ir.edit import attribute, const_value, replace_node
+from galen.ir.shapes import static_shape
 
 
 def fuse_activations(model: Model) -> None:
@@ -16,6 +18,23 @@ def fuse_activations(model: Model) -> None:
                 fused = Node("", operator, [source], name=node.name)
                 replace_node(node, [fused], fused.outputs)
                 break
+
+
+def fuse_group_norms(model: Model) -> None:
+    """Replace the InstanceNormalization of channels reshaped to groups, as torch writes it, by GroupNormalization."""
+    for node in list(model.graph):
+        norm = _producer(node.inputs[0], "InstanceNormalization") if node.op_type == "Reshape" else None
+        before = _producer(norm.inputs[0], "Reshape") if norm is not None else None
+        if norm is None or before is None:
+            continue
+        source, grouped = static_shape(before.inputs[0]), static_shape(norm.inputs[0])
+        if source is None or grouped is None or static_shape(node.outputs[0]) != source or source[0] != grouped[0]:
+            continue
+        attributes = [convert_attribute("num_groups", grouped[1]), *norm.attributes.values()]
+        inputs = [before.inputs[0], *norm.inputs[1:]]
+        fused = Node("", "GroupNormalization", inputs, attributes, name=node.name)
+        if is_normalisation(fused) and source[1] % grouped[1] == 0:
+            replace_node(node, [fused], fused.outputs)
 
 
 def _swish(node: Node) -> Value | None:

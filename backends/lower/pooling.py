@@ -32,7 +32,9 @@ def pool(low: Lowering, node: Node) -> bool:
 
 
 def global_average(low: Lowering, node: Node) -> bool:
-    """Lower GlobalAveragePool, and what amounts to it."""
+    """Lower GlobalAveragePool of images, and what amounts to it."""
+    if len(low.shape(node.inputs[0])) not in (3, 4):
+        return False
     source = low.image(node.inputs[0])
     n, c, h, w = image_axes(low.shape(node.outputs[0]))
     after = epilogue(low, node.outputs[0], Image(n, h, w, c))

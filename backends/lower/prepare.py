@@ -1,6 +1,7 @@
 """The form of a model that lowering starts from."""
 
-from galen.backends.lower.patterns import fuse_activations
+from galen.backends.lower.normalize import is_normalisation
+from galen.backends.lower.patterns import fuse_activations, fuse_group_norms
 from galen.backends.lower.quantized_edges import fold_weights
 from galen.backends.widen import widen
 from galen.ir import Model, Node
@@ -11,7 +12,7 @@ from galen.ir.shapes import Shapes, infer, pin
 from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.simplify import Simplify
 
-DEFINED = frozenset(("Attention", "GroupNormalization", "ReduceSumSquare", "RMSNormalization", "Shrink"))
+DEFINED = frozenset(("Attention", "RMSNormalization", "Shrink"))
 """Operators that are lowered by way of ONNX's definition of them."""
 
 
@@ -29,11 +30,14 @@ def prepare(model: Model, shapes: Shapes | None = None) -> Model:
     fold_weights(copy)
     Simplify().apply(copy)
     infer(copy)
+    fuse_group_norms(copy)
     return copy
 
 
 def _is_defined(node: Node) -> bool:
-    """Return whether a node is lowered by way of its definition: unusual layer normalisations, too."""
+    """Return whether a node is lowered by way of its definition: unusual normalisations, too."""
+    if node.op_type == "GroupNormalization":
+        return not is_normalisation(node)
     if node.op_type != "LayerNormalization":
         return node.op_type in DEFINED
     shape = node.inputs[0].shape if node.inputs[0] is not None else None

@@ -9,14 +9,32 @@ from galen.ir.shapes import static_shape
 
 def window_of(node: Node, kernel: tuple[int, ...]) -> Window:
     """Return the window of `node` with `kernel` taps; one-dimensional operators slide along the columns."""
+    return _window(*_axes(node, kernel)[-2:])
+
+
+def volume_windows(node: Node, kernel: tuple[int, ...]) -> tuple[Window, Window]:
+    """Return the window over the slices of a volume, as rows of one column, and the one over the pixels of a slice."""
+    slices, rows, columns = _axes(node, kernel)
+    return _window(slices, _NONE), _window(rows, columns)
+
+
+_Axis = tuple[int, int, int, int]
+"""Taps, stride, dilation and padding before."""
+_NONE: _Axis = (1, 1, 1, 0)
+
+
+def _window(rows: _Axis, columns: _Axis) -> Window:
+    (kh, sy, dy, top), (kw, sx, dx, left) = rows, columns
+    return Window(kh, kw, sy, sx, dy, dx, top, left)
+
+
+def _axes(node: Node, kernel: tuple[int, ...]) -> list[_Axis]:
+    """Return every axis of the window, two at least."""
     rank = len(kernel)
     strides = tuple(attribute(node, "strides", [1] * rank))
     dilations = tuple(attribute(node, "dilations", [1] * rank))
     pads = _pads(node, kernel, strides, dilations)
-    if rank == 1:
-        return Window(1, kernel[0], 1, strides[0], 1, dilations[0], 0, pads[0])
-    (kh, kw), (sy, sx), (dy, dx), (top, left) = kernel, strides, dilations, pads
-    return Window(kh, kw, sy, sx, dy, dx, top, left)
+    return [_NONE] * (2 - rank) + list(zip(kernel, strides, dilations, pads, strict=True))
 
 
 def _pads(node: Node, kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]) -> tuple[int, ...]:
