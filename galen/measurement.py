@@ -9,7 +9,7 @@ import numpy as np
 from galen.backends.build import lower
 from galen.backends.latency import Latency
 from galen.backends.target import Target
-from galen.ir import GalenError, Model
+from galen.ir import DataType, GalenError, Model, Node
 from galen.ir.edit import all_nodes
 from galen.ir.execute import run
 from galen.ir.shapes import Shapes
@@ -18,7 +18,7 @@ from galen.runners import RunnerOptions
 Arrays = Mapping[str, np.ndarray]
 
 EXACT, ROUNDED = 1e-3, 0.02
-"""Largest difference to onnxruntime, as a share of the largest output: in floating point; where there are integers."""
+"""Largest difference to onnxruntime, as a share of the largest output: in fp32; where there are integers or fp16."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def compare(model: Model, actual: Arrays, inputs: Arrays, *, where: str) -> floa
     Raises:
         GalenError: it is more than rounding explains; names `where` and the output.
     """
-    allowed = ROUNDED if any("QuantizeLinear" in node.op_type for node in all_nodes(model)) else EXACT
+    allowed = ROUNDED if any(map(_rounds, all_nodes(model))) else EXACT
     largest = 0.0
     for name, expected in run(model, inputs).items():
         error = float(np.abs(actual[name].astype(np.float64) - expected).max(initial=0.0))
@@ -87,3 +87,9 @@ def compare(model: Model, actual: Arrays, inputs: Arrays, *, where: str) -> floa
             raise GalenError(text, where=where, hint="please report the model")
         largest = max(largest, error)
     return largest
+
+
+def _rounds(node: Node) -> bool:
+    """Return whether a node works on integers that stand for real numbers, or on fp16."""
+    half = any(value is not None and value.dtype == DataType.FLOAT16 for value in node.inputs)
+    return half or "QuantizeLinear" in node.op_type

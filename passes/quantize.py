@@ -33,6 +33,9 @@ fp32. A MatMul followed by Add of a constant vector is one layer: that vector is
 *Fused activations*: Relu or Clip that alone reads the output of a layer, Add or another arithmetic operator has no pair
 before it: `Conv -> Relu -> Q`. After Relu the zero point is 0, so that saturation is the Relu.
 
+*Layers in fp16* (16 bits for weights and activations) have fp16 weights and stand, with what follows them, between
+Casts (`galen.passes.half_layers`).
+
 Everything else stays float between DequantizeLinear and (when a layer reads it) QuantizeLinear. First and last layer
 are treated like all others, the graph's outputs become those of a DequantizeLinear and keep name and type.
 """
@@ -53,8 +56,9 @@ from galen.passes import origin
 from galen.passes.base import Pass, bound
 from galen.passes.calibration import SAMPLES, Method, Range, calibrate, calibration_samples
 from galen.passes.convert_opset import ConvertOpset
+from galen.passes.half_layers import halve_layers
 from galen.passes.integer_weights import integer_bias, integer_weight
-from galen.passes.policy import FP32, Bits, Policy
+from galen.passes.policy import FP16, FP32, Bits, Policy
 from galen.passes.qdq import Inserter, affine
 from galen.passes.quantizable import WIDEST, Layer, Plan, is_float32, layer_of, plan
 
@@ -67,10 +71,11 @@ Calibration = Callable[[Model, Mapping[str, int]], Mapping[str, Range]]
 
 @dataclass(frozen=True)
 class Quantize(Pass, name="quantize"):
-    """Quantize layers to integers of 1 to 8 bits, statically, with ranges from data.
+    """Quantize layers to integers of 1 to 8 bits, statically, with ranges from data, or to fp16.
 
     Attributes:
-        weight_bits, activation_bits: widths of every layer, unless a policy gives each its own; 32 leaves fp32.
+        weight_bits, activation_bits: widths of every layer, unless a policy gives each its own; 32 leaves fp32, 16 for
+            both is fp16.
         policy: widths by layer; layers that it does not name stay fp32.
         calibration: how ranges are found (see `galen.passes.calibration`); `random` runs noise instead of data.
         per_channel: one weight scale per output channel, or one per weight.
@@ -133,6 +138,14 @@ class Quantize(Pass, name="quantize"):
 
 def quantize(model: Model, widths: Mapping[str, Bits], ranges_of: Calibration, *, per_channel: bool = True) -> None:
     """Quantize the layers that `widths` names, in place, with activation ranges from whoever measured them."""
+    integers = {name: bits for name, bits in widths.items() if bits != FP16}
+    if integers:
+        _quantize(model, integers, ranges_of, per_channel=per_channel)
+    if len(integers) < len(widths):
+        halve_layers(model, widths.keys() - integers.keys())
+
+
+def _quantize(model: Model, widths: Mapping[str, Bits], ranges_of: Calibration, *, per_channel: bool) -> None:
     if model.opset_imports.get("", 1) < _OPSET:
         ConvertOpset(_OPSET).apply(model)
     infer(model)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from galen.backends.kernels.base import Image
 from galen.backends.kernels.emit import Emitter, Expr, pieces
 
@@ -30,7 +28,7 @@ def clear_border(e: Emitter, image: Image, buffer: Any, zero: Expr | None = None
 
 def fill(e: Emitter, flat: Any, start: Expr, count: int, value: Expr) -> None:
     """Write `count` elements equal to `value` from index `start` of a buffer with one axis."""
-    vector = e.lanes * 4 // np.dtype(flat.dtype).itemsize
+    vector = e.lanes_of(flat.dtype)
     unit = vector * 8
     whole = count // unit * unit
     if whole:

@@ -14,7 +14,7 @@ import numpy as np
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit, pieces
-from galen.backends.kernels.registers import VECTOR, Block, RegisterTile, Tile, blocks, padded, reduction, runs
+from galen.backends.kernels.registers import Block, RegisterTile, Tile, blocks, padded, runs, vector
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
 from galen.backends.kernels.window import Window
 from galen.backends.target import Target
@@ -46,8 +46,8 @@ class DirectConv(Kernel):
     @property
     def args(self) -> tuple[Spec, ...]:
         """Image, weights `[taps * ci * co]` as `pack_weights` orders them, bias `[co]`, operands, output."""
-        weights = Spec((prod(self.taps) * self.groups * self.width,), self.sink.dtype)
-        bias = Spec((self.groups * self.width,), self.sink.dtype)
+        weights = Spec((prod(self.taps) * self.groups * self.width,), self.source.dtype)
+        bias = Spec((self.groups * self.width,), self.source.dtype)
         return (self.source.spec, weights, bias, *operands(self.steps), self.sink.spec)
 
     @property
@@ -61,14 +61,19 @@ class DirectConv(Kernel):
         return self.sink.c // self.groups
 
     @property
+    def unit(self) -> int:
+        """Channels per vector."""
+        return vector(self.source.dtype)
+
+    @property
     def width(self) -> int:
         """Packed output channels of one group."""
-        return padded(self.channels)
+        return padded(self.channels, self.unit)
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Order `[co, ci / groups, kh, kw]` as blocks of channels, each `[kh, kw, ci, channels of the block]`."""
         depth = prod(self.taps)
-        packed = np.zeros((self.groups, depth * self.width), np.float32)
+        packed = np.zeros((self.groups, depth * self.width), self.source.dtype)
         for group, own in zip(packed, np.split(weights, self.groups), strict=True):
             for b in self._blocks:
                 part = own[b.first : b.first + b.width]
@@ -78,7 +83,7 @@ class DirectConv(Kernel):
 
     def pack_bias(self, bias: np.ndarray | None) -> np.ndarray:
         """Extend the bias of every group with zeros to whole vectors."""
-        packed = np.zeros((self.groups, self.width), np.float32)
+        packed = np.zeros((self.groups, self.width), self.source.dtype)
         if bias is not None:
             packed[:, : self.channels] = bias.reshape(self.groups, -1)
         return packed.ravel()
@@ -91,7 +96,8 @@ class DirectConv(Kernel):
     @property
     def _blocks(self) -> list[Block]:
         """The output channels of a group; a single one writes the padding channels, too."""
-        return blocks(self.channels, self.sink.channels if self.groups == 1 else self.channels, self.tile)
+        stored = self.sink.channels if self.groups == 1 else self.channels
+        return blocks(self.channels, stored, self.tile, self.unit)
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Sum products over all taps, in double precision."""
@@ -142,12 +148,12 @@ class _Pixels:
     def emit(self, n: Expr, y: Expr, x: Expr) -> None:
         """Emit initialisation with the bias, reduction and epilogue for the pixels from `x` on."""
         e, (kh, kw, ci) = self.e, self.conv.taps
-        tile = RegisterTile(e, self.count, self.block.width)
+        tile = RegisterTile(e, self.count, self.block.width, kh * kw * ci, self.conv.source.dtype)
         tile.set(lambda offset: e.load(e.args[2], self._packed + offset, lanes=tile.lanes))
-        with e.loop(kh) as ky, e.loop(kw) as kx:
-            reduction(e, ci, lambda c, count: self._reduce(tile, (n, y, x), (ky, kx, c), count))
-        for p, offset, register in tile:
-            self._finish((n, y, x + p), offset, register.value, tile.lanes)
+        with e.loop(kh) as ky, tile.part(kw * ci), e.loop(kw) as kx:
+            tile.reduce(ci, lambda c, count: self._reduce(tile, (n, y, x), (ky, kx, c), count))
+        for p, offset, result in tile:
+            self._finish((n, y, x + p), offset, result, tile.lanes)
 
     @property
     def _packed(self) -> Expr:
@@ -161,7 +167,7 @@ class _Pixels:
         (n, y, x), (ky, kx, c), (kh, kw, ci) = pixel, tap, self.conv.taps
         row = y * window.sy + ky * window.dy + border - window.top
         column = x * window.sx + kx * window.dx + border - window.left
-        read = tile.scalars if self.conv.groups > 1 and count < VECTOR else tile.spread
+        read = tile.scalars if self.conv.groups > 1 and count < self.conv.unit else tile.spread
         first = self.channel[0] * ci + c
         inputs = [read(e.args[0], (n, row, column + p * window.sx, first), count) for p in range(self.count)]
         base = self._packed * (kh * kw * ci) + ((ky * kw + kx) * ci + c) * self.block.width

@@ -33,9 +33,14 @@ class DepthwiseConv(Kernel):
     @property
     def args(self) -> tuple[Spec, ...]:
         """Image, weights `[kh, kw, channels]`, bias `[channels]`, operands, output."""
-        weights = Spec((self.window.kh, self.window.kw, self.sink.channels), self.sink.dtype)
-        bias = Spec((self.sink.channels,), self.sink.dtype)
+        weights = Spec((self.window.kh, self.window.kw, self.channels), self.source.dtype)
+        bias = Spec((self.channels,), self.source.dtype)
         return (self.source.spec, weights, bias, *operands(self.steps), self.sink.spec)
+
+    @property
+    def channels(self) -> int:
+        """Channels that both images have in memory."""
+        return min(self.source.channels, self.sink.channels)
 
     @property
     def macs(self) -> int:
@@ -44,13 +49,13 @@ class DepthwiseConv(Kernel):
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Order `[c, 1, kh, kw]` as `[kh, kw, channels]`."""
-        packed = np.zeros(self.args[1].shape, np.float32)
+        packed = np.zeros(self.args[1].shape, self.source.dtype)
         packed[..., : self.sink.c] = weights[:, 0].transpose(1, 2, 0)
         return packed
 
     def pack_bias(self, bias: np.ndarray | None) -> np.ndarray:
         """Extend the bias with zeros to the channels in memory."""
-        packed = np.zeros(self.sink.channels, np.float32)
+        packed = np.zeros(self.channels, self.source.dtype)
         if bias is not None:
             packed[: self.sink.c] = bias
         return packed
@@ -78,12 +83,13 @@ class DepthwiseConv(Kernel):
 
     def _group(self, e: Emitter, pixel: tuple[Expr, Expr, Expr], count: int) -> None:
         """Emit `count` neighbouring pixels from `pixel` on, for all channels."""
-        e.each_vector(self.sink.channels, lambda c, lanes: self._vector(e, pixel, c, count, lanes))
+        lanes = e.lanes_of(self.source.dtype)
+        e.each_vector(self.channels, lambda c, n: self._vector(e, pixel, c, count, n), lanes)
 
     def _vector(self, e: Emitter, pixel: tuple[Expr, Expr, Expr], c: Expr, count: int, lanes: int) -> None:
         n, y, x = pixel
         window, border = self.window, self.source.border
-        totals = e.registers(count, lanes)
+        totals = e.registers(count, lanes, self.source.dtype)
         for total in totals:
             total.set(e.load(e.args[2], c, lanes=lanes))
         for ky in range(window.kh):

@@ -43,8 +43,14 @@ class Elementwise(Kernel):
         with emit(self.args, target) as e:
             clear_border(e, sink, e.args[-1])
             with e.loop(sink.n) as n, e.parallel(sink.h) as y, e.loop(sink.w) as x:
-                e.each_vector(sink.channels, lambda c, lanes: self._vector(e, (n, y, x, c), lanes))
+                lanes = e.lanes_of(self.source.dtype)
+                e.each_vector(self._channels, lambda c, count: self._vector(e, (n, y, x, c), count), lanes)
         return e.function
+
+    @property
+    def _channels(self) -> int:
+        """Channels to write: images of unlike types differ in what they have in memory."""
+        return self.sink.channels if self.source.c == 1 else min(self.source.channels, self.sink.channels)
 
     def _vector(self, e: Emitter, at: tuple[Expr, Expr, Expr, Expr], lanes: int) -> None:
         n, y, x, c = at

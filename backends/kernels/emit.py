@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from galen.backends.kernels.base import Spec
 from galen.backends.target import Target
 
@@ -96,6 +98,19 @@ class Emitter:
     def choose(self, condition: Expr, value: Expr, otherwise: Expr) -> Expr:
         """Return `value` under a scalar condition, evaluating (and loading) only what is returned."""
         return self.T.if_then_else(condition, value, otherwise)
+
+    def lanes_of(self, dtype: str) -> int:
+        """Return how many numbers of a type a vector register holds."""
+        return self.lanes * 4 // np.dtype(dtype).itemsize
+
+    def cast(self, value: Expr, dtype: str, lanes: int) -> Expr:
+        """Return a vector of `lanes` numbers as numbers of another type; itself where it has that type."""
+        wanted = dtype if lanes == 1 else f"{dtype}x{lanes}"
+        return value if self.type_of(value) == dtype else self.T.Cast(wanted, value)
+
+    def type_of(self, value: Expr) -> str:
+        """Return the type of the numbers in a vector."""
+        return str(value.ty).partition("x")[0]
 
     def zero(self, dtype: str) -> Expr:
         """Return the scalar 0 of a type."""

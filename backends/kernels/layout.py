@@ -142,7 +142,7 @@ class Move(Kernel):
         return e.T.IntImm(self.sink.dtype, self.fill) if self.fill else e.zero(self.sink.dtype)
 
     def _lanes(self, e: Emitter) -> int:
-        return e.lanes * 4 // np.dtype(self.sink.dtype).itemsize
+        return e.lanes_of(self.sink.dtype)
 
 
 def _dense(image: Image) -> Spec:

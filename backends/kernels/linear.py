@@ -60,7 +60,7 @@ def _pair_of_rows(e: Emitter, first: Matrix, second: Matrix, vector: Sequence[Ex
     a = e.let(_sum(e, common, vector, lanes))
     b = e.let(_sum(e, opposite / scale, vector, lanes))
     if scale != 1:
-        b = b * e.splat(float(scale), lanes)
+        b = b * e.splat(float(scale), lanes, e.type_of(b))
     return e.let(a + b), e.let(a - b)
 
 
@@ -70,7 +70,7 @@ def _sum(e: Emitter, row: Matrix, vector: Sequence[Expr], lanes: int) -> Expr:
         ((float(c), x) for c, x in zip(row, vector, strict=True) if c), key=lambda t: (abs(t[0]) != 1, -t[0])
     )
     (coefficient, first), *rest = terms
-    total = first if coefficient == 1 else first * e.splat(coefficient, lanes)
+    total = first if coefficient == 1 else first * e.splat(coefficient, lanes, e.type_of(first))
     for c, x in rest:
-        total = total + x if c == 1 else total - x if c == -1 else total + x * e.splat(c, lanes)
+        total = total + x if c == 1 else total - x if c == -1 else total + x * e.splat(c, lanes, e.type_of(x))
     return total

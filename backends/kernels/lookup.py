@@ -40,7 +40,7 @@ class Lookup(Kernel):
         """Return a loop over the indices that copies vectors."""
         with emit(self.args, target) as e:
             table, index, sink = e.args
-            lanes = e.lanes * 4 // np.dtype(self.dtype).itemsize
+            lanes = e.lanes_of(self.dtype)
             with e.loop(self.count) as i:
                 given = e.let(e.T.Cast("int32", e.load(index, i)))
                 row = e.let(e.T.Select(given < 0, given + self.entries, given))

@@ -16,7 +16,6 @@ from galen.backends.target import Target
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
-LOWEST = float(np.finfo(np.float32).min)
 PoolKind = Literal["max", "average"]
 
 
@@ -48,7 +47,7 @@ class Pool(Kernel):
         pixels = self.source.interior(inputs[0]).astype(np.float64)
         n, h, w, c = pixels.shape
         padded = Image(n, h, w, c, border=wide, lanes=1)
-        neutral = LOWEST if self.kind == "max" else 0
+        neutral = float(np.finfo(np.float32).min) if self.kind == "max" else 0
         place = padded.place(pixels, neutral).astype(np.float64)
         taps = self.window.taps(padded, self.sink, place)
         if self.kind == "max":
@@ -64,17 +63,19 @@ class Pool(Kernel):
         with emit(self.args, target) as e:
             clear_border(e, sink, e.args[-1])
             with e.loop(sink.n) as n, e.parallel(sink.h) as y, e.loop(sink.w) as x:
-                e.each_vector(sink.channels, lambda c, lanes: self._output(e, (n, y, x, c), lanes))
+                lanes, channels = e.lanes_of(self.source.dtype), min(self.source.channels, sink.channels)
+                e.each_vector(channels, lambda c, count: self._output(e, (n, y, x, c), count), lanes)
         return e.function
 
     def _output(self, e: Emitter, at: tuple[Expr, Expr, Expr, Expr], lanes: int) -> None:
         n, y, x, c = at
-        (total,) = e.registers(1, lanes)
-        (count,) = e.registers(1, 1)
-        total.set(e.splat(LOWEST if self.kind == "max" else 0.0, lanes))
+        dtype = self.source.dtype
+        (total,) = e.registers(1, lanes, dtype)
+        (count,) = e.registers(1, 1, dtype)
+        total.set(e.splat(float(np.finfo(dtype).min) if self.kind == "max" else 0.0, lanes, dtype))
         counts = self.kind == "average" and not self.divisor and self._crosses_edge
         if counts:
-            count.set(e.splat(0.0, 1))
+            count.set(e.splat(0.0, 1, dtype))
         with e.loop(self.window.kh) as ky, e.loop(self.window.kw) as kx:
             row = y * self.window.sy + ky * self.window.dy - self.window.top
             column = x * self.window.sx + kx * self.window.dx - self.window.left
@@ -83,11 +84,11 @@ class Pool(Kernel):
                 tap = e.load(e.args[0], n, row + b, column + b, c, lanes=lanes)
                 total.set(e.T.max(total.value, tap) if self.kind == "max" else total.value + tap)
                 if counts:
-                    count.set(count.value + e.splat(1.0, 1))
+                    count.set(count.value + e.splat(1.0, 1, dtype))
         value = total.value
         if self.kind == "average":
             taps = self.divisor or self.window.kh * self.window.kw
-            scale = e.splat(1.0, 1) / count.value if counts else e.splat(1.0 / taps, 1)
+            scale = e.splat(1.0, 1, dtype) / count.value if counts else e.splat(1.0 / taps, 1, dtype)
             value = value * e.splat(scale, lanes)
         value = emit_steps(e, self.steps, e.args[1:-1], value, at, lanes=lanes)
         b = self.sink.border
@@ -105,7 +106,7 @@ class Pool(Kernel):
 
 @dataclass(frozen=True)
 class GlobalAverage(Kernel):
-    """Average over all pixels of an image."""
+    """Average over all pixels of an image, added in fp32."""
 
     source: Image
     sink: Image
@@ -127,14 +128,15 @@ class GlobalAverage(Kernel):
         """Return, for groups of four vectors of channels, one pass over the pixels."""
         with emit(self.args, target) as e:
             clear_border(e, self.sink, e.args[-1])
-            group = 4 * e.lanes
+            vector, channels = e.lanes_of(self.source.dtype), min(self.source.channels, self.sink.channels)
+            group = 4 * vector
             with e.loop(self.sink.n) as n:
-                whole = self.sink.channels // group
+                whole = channels // group
                 if whole:
                     with e.loop(whole) as c:
-                        self._channels(e, n, c * group, pieces(group, e.lanes))
-                if self.sink.channels % group:
-                    self._channels(e, n, whole * group, pieces(self.sink.channels % group, e.lanes))
+                        self._channels(e, n, c * group, pieces(group, vector))
+                if channels % group:
+                    self._channels(e, n, whole * group, pieces(channels % group, vector))
         return e.function
 
     def _channels(self, e: Emitter, n: Expr, start: Expr, vectors: list[tuple[int, int]]) -> None:
@@ -145,8 +147,9 @@ class GlobalAverage(Kernel):
         with e.loop(source.h) as y, e.loop(source.w) as x:
             for total, (c, lanes) in zip(totals, vectors, strict=True):
                 pixel = (n, y + source.border, x + source.border)
-                total.set(total.value + e.load(e.args[0], *pixel, start + c, lanes=lanes))
+                value = e.load(e.args[0], *pixel, start + c, lanes=lanes)
+                total.set(total.value + e.cast(value, "float32", lanes))
         for total, (c, lanes) in zip(totals, vectors, strict=True):
-            value = total.value * e.splat(1.0 / (source.h * source.w), lanes)
+            value = e.cast(total.value * e.splat(1.0 / (source.h * source.w), lanes), source.dtype, lanes)
             value = emit_steps(e, self.steps, e.args[1:-1], value, (n, 0, 0, start + c), lanes=lanes)
             e.store(e.args[-1], value, n, b, b, start + c, lanes=lanes)

@@ -13,7 +13,7 @@ import numpy as np
 from galen.backends.kernels.base import Kernel, Spec
 from galen.backends.kernels.emit import Emitter, Expr, emit, pieces
 from galen.backends.kernels.functions import Arithmetic, Arrays, Number, Vectors, sigmoid, tanh
-from galen.backends.kernels.registers import Block, RegisterTile, Tile, blocks, padded, reduction
+from galen.backends.kernels.registers import Block, RegisterTile, Tile, blocks, padded
 from galen.backends.target import Target
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class _Steps:
 
     def _product(self, state: Any, b: int, block: Block) -> None:
         e = self.e
-        tile = RegisterTile(e, 1, block.width)
+        tile = RegisterTile(e, 1, block.width, self.kernel.hidden)
         tile.set(lambda offset: e.load(e.args[2], block.first + offset, lanes=tile.lanes))
         base = block.first * self.kernel.hidden
 
@@ -229,6 +229,6 @@ class _Steps:
                 inputs, lambda i, offset: e.load(e.args[1], base + (k + i) * block.width + offset, lanes=tile.lanes)
             )
 
-        reduction(e, self.kernel.hidden, step)
-        for _, offset, register in tile:
-            e.store(self.sums, register.value, b, block.first + offset, lanes=tile.lanes)
+        tile.reduce(self.kernel.hidden, step)
+        for _, offset, result in tile:
+            e.store(self.sums, result, b, block.first + offset, lanes=tile.lanes)

@@ -16,6 +16,9 @@ from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.emit import Emitter, Expr
 from galen.backends.kernels.functions import FUNCTIONS, Arithmetic, Arrays, Number, Vectors
 
+SIMPLE = frozenset(("affine", "clip", "leaky-relu", "square"))
+"""Functions that take their constants as parameters only, so that fp16 numbers meet no others."""
+
 
 class Step(Protocol):
     """One element-wise operation."""
@@ -43,13 +46,42 @@ class Activation:
     def operand(self) -> None:
         """None: an activation reads nothing else."""
 
-    def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:  # noqa: ARG002
-        """Return the function of the vector `value`."""
-        return FUNCTIONS[self.name](Vectors(e, lanes), value, self.alpha, self.beta)
+    def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:
+        """Return the function of the vector `value`; what is no simple arithmetic is computed in fp32."""
+        dtype = e.type_of(value)
+        if dtype == "float32":
+            return FUNCTIONS[self.name](Vectors(e, lanes), value, self.alpha, self.beta)
+        if self.name == "relu":
+            return e.T.max(value, e.splat(0.0, lanes, dtype))
+        if self.name in SIMPLE:
+            largest = float(np.finfo(dtype).max)
+            alpha, beta = (e.splat(min(max(x, -largest), largest), lanes, dtype) for x in (self.alpha, self.beta))
+            return FUNCTIONS[self.name](Vectors(e, lanes), value, alpha, beta)
+        wide = self.emit(e, e.let(e.cast(value, "float32", lanes)), operand, lanes)
+        return e.cast(wide, dtype, lanes)
 
     def apply(self, value: np.ndarray, operand: np.ndarray | None) -> np.ndarray:  # noqa: ARG002
         """Return the function of every element."""
         return np.asarray(FUNCTIONS[self.name](Arrays(), value, self.alpha, self.beta), np.float32)
+
+
+@dataclass(frozen=True)
+class Convert:
+    """From fp32 to fp16 or back; the steps after it compute in that type."""
+
+    dtype: str
+
+    @property
+    def operand(self) -> None:
+        """None: nothing else is read."""
+
+    def emit(self, e: Emitter, value: Expr, operand: Expr | None, lanes: int) -> Expr:  # noqa: ARG002
+        """Return the vector `value` in the other type."""
+        return e.cast(value, self.dtype, lanes)
+
+    def apply(self, value: np.ndarray, operand: np.ndarray | None) -> np.ndarray:  # noqa: ARG002
+        """Return what remains of the numbers."""
+        return value.astype(self.dtype).astype(np.float32)
 
 
 BinaryName = Literal["add", "sub", "rsub", "mul", "div", "rdiv", "max", "min", "prelu"]

@@ -47,5 +47,5 @@ class Tile(Kernel):
             def copy(c: Expr, lanes: int) -> None:
                 e.store(sink, e.load(source, *place, c, lanes=lanes), *write, last + c, lanes=lanes)
 
-            e.each_vector(self.shape[-1], copy, e.lanes * 4 // np.dtype(self.dtype).itemsize)
+            e.each_vector(self.shape[-1], copy, e.lanes_of(self.dtype))
         return e.function

@@ -15,7 +15,7 @@ from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit
 from galen.backends.kernels.linear import apply_matrix
-from galen.backends.kernels.registers import VECTOR, Block, RegisterTile, Tile, blocks, padded, reduction, runs
+from galen.backends.kernels.registers import Block, RegisterTile, Tile, blocks, padded, runs, vector
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
 from galen.backends.kernels.toom_cook import strided
 from galen.backends.kernels.window import Window
@@ -56,15 +56,19 @@ class WinogradConv(Kernel):
     @property
     def args(self) -> tuple[Spec, ...]:
         """Image, weights as `pack_weights` orders them, bias `[points, co]`, operands, output."""
-        width = padded(self.sink.c)
-        weights = Spec((self._points**2 * self.source.c * width,), "float32")
-        return (
-            self.source.spec,
-            weights,
-            Spec((self._points**2, width), "float32"),
-            *operands(self.steps),
-            self.sink.spec,
-        )
+        weights = Spec((self._points**2 * self.source.c * self.width,), self.source.dtype)
+        bias = Spec((self._points**2, self.width), self.source.dtype)
+        return (self.source.spec, weights, bias, *operands(self.steps), self.sink.spec)
+
+    @property
+    def unit(self) -> int:
+        """Channels per vector."""
+        return vector(self.source.dtype)
+
+    @property
+    def width(self) -> int:
+        """Packed output channels."""
+        return padded(self.sink.c, self.unit)
 
     @property
     def macs(self) -> int:
@@ -87,13 +91,13 @@ class WinogradConv(Kernel):
 
     @property
     def _blocks(self) -> list[Block]:
-        return blocks(self.sink.c, self.sink.channels, self.tile)
+        return blocks(self.sink.c, self.sink.channels, self.tile, self.unit)
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Transform `[co, ci, 3, 3]` and order it `[points]` of blocks of output channels, each `[ci, channels]`."""
         g, ci = self.matrices[1], self.source.c
         transform = np.kron(g, g)
-        packed = np.empty((self._points**2, ci * padded(self.sink.c)), np.float32)
+        packed = np.empty((self._points**2, ci * self.width), self.source.dtype)
         for b in self._blocks:  # one block at a time stays in the cache
             taps = np.zeros((TAPS, TAPS, ci, b.width))
             part = weights[b.first : b.first + b.width]
@@ -106,7 +110,7 @@ class WinogradConv(Kernel):
 
         A constant at the point (1, 1) reaches all outputs of a tile with factor 1, so the bias goes there.
         """
-        packed = np.zeros((self._points**2, padded(self.sink.c)), np.float32)
+        packed = np.zeros((self._points**2, self.width), self.source.dtype)
         if bias is not None:
             packed[self._points + 1, : self.sink.c] = bias
         return packed
@@ -155,7 +159,7 @@ class _Band:
         self.columns = conv._tiles[1]
         self.tiles = rows * self.columns
         self.points = conv._points
-        self.width = padded(conv.sink.c)
+        self.width, self.dtype, self.unit = conv.width, conv.source.dtype, conv.unit
 
     def emit(self) -> None:
         """Emit the stages with their scratch memory."""
@@ -170,19 +174,19 @@ class _Band:
         On ARM a group is one vector, so that two tiles are one `ldp` and addresses are constants within a register
         tile; elsewhere it is all channels, which are read as scalars.
         """
-        group = VECTOR if self.e.arm else channels
-        return self.e.workspace((self.points**2, channels // group, self.tiles, group))
+        group = self.unit if self.e.arm else channels
+        return self.e.workspace((self.points**2, channels // group, self.tiles, group), self.dtype)
 
     def _at(self, scratch: Any, point: Expr, tile: Expr, channel: Expr) -> tuple[Expr, ...]:
-        """Return the indices of `channel`, which begins a vector."""
+        """Return the indices of `channel`."""
         if int(scratch.shape[1]) == 1:
             return point, 0, tile, channel
-        return point, self.e.T.floordiv(channel, VECTOR), tile, 0
+        return point, self.e.T.floordiv(channel, self.unit), tile, self.e.T.floormod(channel, self.unit)
 
     def _transform_inputs(self, inputs: Any) -> None:
         e, source, step = self.e, self.conv.source, self.conv.m * self.conv.stride
         matrix = self.conv.matrices[2]
-        lanes = _lanes(e, source.channels)
+        lanes = self._lanes(source.channels)
         top, left = source.border - self.conv.top, source.border - self.conv.left
         with e.parallel(self.rows) as ty, e.loop(source.channels // lanes) as c, e.loop(self.columns) as tx:
             y, x = (self.first + ty) * step + top, tx * step + left
@@ -213,7 +217,7 @@ class _Band:
         """Multiply `count` tiles with one block of weights."""
         e, ci = self.e, self.conv.source.c
         point, first, channel = at
-        tile = RegisterTile(e, count, block.width)
+        tile = RegisterTile(e, count, block.width, ci, self.dtype)
         base = (point * self.width + channel) * ci
 
         def step(c: Expr, depth: int) -> None:
@@ -225,17 +229,17 @@ class _Band:
             tile.update(rows, weight)
 
         tile.set(lambda offset: e.load(e.args[2], point, channel + offset, lanes=tile.lanes))
-        reduction(e, ci, step)
-        for row, offset, register in tile:
+        tile.reduce(ci, step)
+        for row, offset, result in tile:
             at = self._at(products, point, first + row, channel + offset)
-            e.store(products, register.value, *at, lanes=tile.lanes)
+            e.store(products, result, *at, lanes=tile.lanes)
 
     def _transform_outputs(self, products: Any) -> None:
-        e, sink, m = self.e, self.conv.sink, self.conv.m
+        e, m, channels = self.e, self.conv.m, min(self.conv.sink.channels, self.width)
         matrix = self.conv.matrices[0]
-        lanes = _lanes(e, sink.channels)
+        lanes = self._lanes(channels)
         at = range(self.points)
-        with e.parallel(self.rows) as ty, e.loop(self.columns) as tx, e.loop(sink.channels // lanes) as c:
+        with e.parallel(self.rows) as ty, e.loop(self.columns) as tx, e.loop(channels // lanes) as c:
             tile = ty * self.columns + tx
 
             def value(i: int, j: int) -> Expr:
@@ -258,7 +262,6 @@ class _Band:
             result = emit_steps(e, self.conv.steps, e.args[3:-1], value, (self.n, y, x, channel), lanes=lanes)
             e.store(e.args[-1], result, self.n, y + sink.border, x + sink.border, channel, lanes=lanes)
 
-
-def _lanes(e: Emitter, channels: int) -> int:
-    """Return the widest vector that divides `channels`."""
-    return max(v for v in (1, 2, 4, 8, 16) if v <= e.lanes and channels % v == 0)
+    def _lanes(self, channels: int) -> int:
+        """Return the widest vector that divides `channels`."""
+        return max(v for v in (1, 2, 4, 8, 16) if v <= self.e.lanes_of(self.dtype) and channels % v == 0)

@@ -16,7 +16,7 @@ import numpy as np
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.conv import DirectConv
 from galen.backends.kernels.depthwise import DepthwiseConv
-from galen.backends.kernels.registers import PAIRED, SINGLE, VECTOR, best_tile, tile_cost
+from galen.backends.kernels.registers import PAIRED, SINGLE, Tile, best_tile, tile_cost, vector
 from galen.backends.kernels.steps import Step
 from galen.backends.kernels.toom_cook import strided
 from galen.backends.kernels.window import Window
@@ -27,8 +27,8 @@ ISSUE = 1.4
 """Instructions per cycle of a NEON-bound loop (Cortex-A72, `notes`: 92 instructions in 64 cycles)."""
 TRANSFORM = {(2, 1): (52, 40), (4, 1): (290, 200), (6, 1): (560, 440), (2, 2): (130, 80), (4, 2): (500, 330)}
 """(m, stride) -> instructions per tile and vector of channels of the input and the output transform; measured."""
-FLOAT = 4
-"""Bytes."""
+IN_HALF = frozenset(((2, 1), (2, 2)))
+"""The same in fp16: larger tiles lose too much (see `kernels.winograd`)."""
 MAX_BAND = 48
 """Tiles per band of a Winograd convolution; more would leave the cache between the stages."""
 
@@ -58,6 +58,17 @@ class Problem:
     outputs: int
     window: Window
     groups: int = 1
+    dtype: str = "float32"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a weight."""
+        return np.dtype(self.dtype).itemsize
+
+    @property
+    def unit(self) -> int:
+        """Channels per vector of packed weights."""
+        return vector(self.dtype)
 
 
 @dataclass(frozen=True)
@@ -86,11 +97,11 @@ def _depthwise(problem: Problem) -> Algorithm:
 
 def _direct(problem: Problem, target: Target) -> Algorithm:
     window, (h, w) = problem.window, problem.sink
-    groups, outputs = problem.groups, problem.outputs // problem.groups
-    tile = best_tile(outputs, w, target)
+    groups, outputs, unit = problem.groups, problem.outputs // problem.groups, problem.unit
+    tile = best_tile(outputs, w, target, unit=unit)
     taps = window.kh * window.kw * problem.inputs
-    instructions = problem.n * h * tile_cost(outputs, w, tile) * taps / VECTOR
-    cycles = max(instructions / ISSUE, _traffic(taps * outputs, target))
+    instructions = problem.n * h * tile_cost(outputs, w, tile, unit=unit) * taps / unit
+    cycles = max(instructions / ISSUE, _traffic(taps * outputs, problem, target))
     border = window.border(problem.source, problem.sink)
 
     def kernel(source: Image, sink: Image, steps: tuple[Step, ...]) -> DirectConv:
@@ -104,7 +115,7 @@ def _winograds(problem: Problem, target: Target) -> Iterator[Algorithm]:
     if (window.kh, window.kw, window.dy, window.dx) != (TAPS, TAPS, 1, 1) or window.sy != window.sx:
         return
     for m, stride in TRANSFORM:
-        if stride == window.sx:
+        if stride == window.sx and (problem.dtype == "float32" or (m, stride) in IN_HALF):
             yield _winograd(problem, m, target)
 
 
@@ -113,21 +124,24 @@ def _winograd(problem: Problem, m: int, target: Target) -> Algorithm:
     stride = window.sx
     rows, columns, points = -(-h // m), -(-w // m), len(strided(m, TAPS, stride)[1]) ** 2
     load = PAIRED if target.triple.startswith("aarch64") else SINGLE
-    weights = points * problem.inputs * problem.outputs
+    weights, unit = points * problem.inputs * problem.outputs, problem.unit
     before, after = TRANSFORM[m, stride]
-    transforms = (before * problem.inputs + after * problem.outputs) / VECTOR
+    transforms = (before * problem.inputs + after * problem.outputs) / unit
+
+    def tile_of(tiles: int) -> Tile:
+        return best_tile(problem.outputs, tiles, target, load, unit)
 
     def cost(band: int) -> float:
         """Return the cycles of one image in bands of that many rows; each reads weights that the cache cannot keep."""
         tiles = band * columns
-        products = tile_cost(problem.outputs, tiles, best_tile(problem.outputs, tiles, target, load), load)
-        instructions = rows / band * (products * points * problem.inputs / VECTOR + tiles * transforms)
-        passes = rows // band if weights * FLOAT > target.cache else 1
-        return max(instructions / ISSUE, passes * _traffic(weights, target))
+        products = tile_cost(problem.outputs, tiles, tile_of(tiles), load, unit)
+        instructions = rows / band * (products * points * problem.inputs / unit + tiles * transforms)
+        passes = rows // band if weights * problem.itemsize > target.cache else 1
+        return max(instructions / ISSUE, passes * _traffic(weights, problem, target))
 
     bands = [b for b in range(1, rows + 1) if rows % b == 0 and (b == 1 or b * columns <= MAX_BAND)]
     band = min(bands, key=cost)
-    tile = best_tile(problem.outputs, band * columns, target, load)
+    tile = tile_of(band * columns)
 
     def kernel(source: Image, sink: Image, steps: tuple[Step, ...]) -> WinogradConv:
         return WinogradConv(source, sink, window.top, window.left, steps, m, band, tile, stride)
@@ -137,6 +151,6 @@ def _winograd(problem: Problem, m: int, target: Target) -> Algorithm:
     return Algorithm(problem.n * cost(band), border, kernel)
 
 
-def _traffic(weights: int, target: Target) -> float:
+def _traffic(weights: int, problem: Problem, target: Target) -> float:
     """Return the cycles in which that many weights come from memory."""
-    return weights * FLOAT * target.frequency_hz / target.bandwidth
+    return weights * problem.itemsize * target.frequency_hz / target.bandwidth

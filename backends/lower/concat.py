@@ -5,7 +5,7 @@ from math import prod
 from galen.backends.kernels.base import Image
 from galen.backends.kernels.concat import Concat
 from galen.backends.kernels.layout import Move
-from galen.backends.lower.axes import VOLUME, image_axes
+from galen.backends.lower.axes import VOLUME
 from galen.backends.lower.lowering import Lowering
 from galen.ir import Node, Value
 from galen.ir.edit import attribute
@@ -19,8 +19,7 @@ def concat(low: Lowering, node: Node) -> bool:
     values = [value for value in node.inputs if value is not None and 0 not in low.shape(value)]
     if axis == 1 and 3 <= len(spec.shape) <= VOLUME and any(low.is_image(value) for value in values):
         places = [low.image(value) for value in values]
-        n, c, h, w = image_axes(spec.shape)
-        sink = Image(n, h, w, c, low.border(output), dtype=spec.dtype)
+        sink = low.sink(output)
         kernel = Concat(tuple(place.layout for place in places), sink)
         low.call(kernel, (*(place.buffer for place in places), low.define(output, sink)), node)
         return True
@@ -52,9 +51,8 @@ def cut(low: Lowering, node: Node, output: Value, axis: int, start: int) -> None
     source, spec = node.inputs[0], low.spec(output)
     if low.is_image(source) and axis == 1 and len(spec.shape) in (3, 4):
         place = low.image(source)
-        n, c, h, w = image_axes(spec.shape)
-        sink = Image(n, h, w, c, low.border(output), dtype=spec.dtype)
-        kernel = Move(place.layout, sink, (h, w, c), (0, 0, start))
+        sink = low.sink(output)
+        kernel = Move(place.layout, sink, (sink.h, sink.w, sink.c), (0, 0, start))
         low.call(kernel, (place.buffer, low.define(output, sink)), node)
         return
     shape = low.shape(source)

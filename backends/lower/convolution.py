@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galen.backends.kernels.base import Image
 from galen.backends.lower.algorithms import Algorithm, Problem, choose
 from galen.backends.lower.axes import image_axes
 from galen.backends.lower.fuse import epilogue
-from galen.backends.lower.lowering import ImagePlace, Lowering
+from galen.backends.lower.lowering import FLOATS, ImagePlace, Lowering
 from galen.backends.lower.windows import window_of
 from galen.backends.target import Target
 from galen.ir import Node, Value
@@ -20,7 +19,7 @@ def convolution(low: Lowering, node: Node) -> bool:
     """Lower Conv with constant weights over one or two axes."""
     problem = problem_of(node)
     weights, bias = const_value(node.inputs[1]), const_value(node.inputs[2] if len(node.inputs) > 2 else None)
-    if problem is None or weights is None or weights.dtype != np.float32:
+    if problem is None or weights is None or problem.dtype not in FLOATS:
         return False
     algorithm = choose(problem, low.target)
     source = low.image(node.inputs[0], algorithm.border)
@@ -39,9 +38,8 @@ class Filters:
 
 def convolve(low: Lowering, node: Node, source: ImagePlace, algorithm: Algorithm, filters: Filters) -> None:
     """Append the call that computes the output of `node`, and what follows element by element, from an image."""
-    n, c, h, w = image_axes(low.shape(node.outputs[0]))
-    after = epilogue(low, node.outputs[0], Image(n, h, w, c))
-    sink = Image(n, h, w, c, low.border(after.value))
+    after = epilogue(low, node.outputs[0], low.sink(node.outputs[0]))
+    sink = low.sink(after.value)
     kernel = algorithm.kernel(source.layout, sink, after.steps)
     weights = low.packed(kernel.args[1], lambda: kernel.pack_weights(filters.weights))
     constants = weights, low.constant(kernel.pack_bias(filters.bias))
@@ -50,13 +48,17 @@ def convolve(low: Lowering, node: Node, source: ImagePlace, algorithm: Algorithm
 
 def problem_of(node: Node) -> Problem | None:
     """Return the convolution that `node` defines, None when its weights or shapes are not known."""
-    weights = static_shape(node.inputs[1])
+    filters = node.inputs[1]
+    weights = static_shape(filters)
     source, sink = static_shape(node.inputs[0]), static_shape(node.outputs[0])
+    if filters is None or filters.dtype is None:
+        return None
     if weights is None or source is None or sink is None or len(weights) not in (3, 4):
         return None
     window = window_of(node, weights[2:])
     (n, inputs, h, w), (_, outputs, oh, ow) = image_axes(source), image_axes(sink)
-    return Problem(n, (h, w), (oh, ow), inputs, outputs, window, attribute(node, "group", 1))
+    dtype, groups = filters.dtype.numpy().name, attribute(node, "group", 1)
+    return Problem(n, (h, w), (oh, ow), inputs, outputs, window, groups, dtype)
 
 
 def convolution_border(node: Node, value: Value, target: Target) -> int:

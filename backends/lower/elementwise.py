@@ -1,41 +1,38 @@
 """Element-wise operators that follow no operator which could take them into its epilogue."""
 
-import numpy as np
-
-from galen.backends.kernels.base import Image, Spec
+from galen.backends.kernels.base import Image
 from galen.backends.kernels.elementwise import Elementwise
-from galen.backends.lower.axes import VOLUME, image_axes, rows_of
+from galen.backends.lower.axes import VOLUME, rows_of
 from galen.backends.lower.fuse import BINARY, epilogue, step_of
-from galen.backends.lower.lowering import Layout, Lowering
+from galen.backends.lower.lowering import FLOATS, Layout, Lowering
 from galen.ir import Node, Value
 
 
 def elementwise(low: Lowering, node: Node) -> bool:
-    """Lower an activation or a binary operator, with whatever element-wise follows, in the layout of its input."""
+    """Lower an activation, a binary operator or a Cast, and what element-wise follows, in the layout of its input."""
     value = _running_input(low, node)
-    if value is None or value.dtype is None or value.dtype.numpy() != np.float32:
+    output = node.outputs[0]
+    if value is None or low.spec(value).dtype not in FLOATS or low.spec(output).dtype not in FLOATS:
         return False
-    shape = low.shape(node.outputs[0])
-    layout: Layout = Spec(shape, "float32")
-    if 3 <= len(shape) <= VOLUME and low.is_image(value):
-        n, c, h, w = image_axes(shape)
-        layout = Image(n, h, w, c)
+    shape = low.shape(output)
+    layout: Layout = low.sink(output) if 3 <= len(shape) <= VOLUME and low.is_image(value) else low.spec(output)
     first = step_of(low, node, value, layout)
     if first is None:
         return False
-    after = epilogue(low, node.outputs[0], layout)
+    after = epilogue(low, output, layout)
     steps, operands = (first[0], *after.steps), (*first[1], *after.operands)
     if isinstance(layout, Image):
         source = low.image(value)
-        sink = Image(layout.n, layout.h, layout.w, layout.c, low.border(after.value))
+        sink = low.sink(after.value)
         kernel = Elementwise(source.layout, sink, steps)
         low.call(kernel, (source.buffer, *operands, low.define(after.value, sink)), node)
         return True
     rows, columns = rows_of(shape)
-    image = Image(1, 1, rows, columns, lanes=1)
-    buffer = low.view(low.dense(value), image.spec.shape)
-    out = low.view(low.define(after.value, layout), image.spec.shape)
-    low.call(Elementwise(image, image, steps), (buffer, *operands, out), node)
+    result = low.spec(after.value)
+    given, made = (Image(1, 1, rows, columns, lanes=1, dtype=s.dtype) for s in (low.spec(value), result))
+    buffer = low.view(low.dense(value), given.spec.shape)
+    out = low.view(low.define(after.value, result), made.spec.shape)
+    low.call(Elementwise(given, made, steps), (buffer, *operands, out), node)
     return True
 
 

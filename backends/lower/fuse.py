@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from galen.backends.kernels.base import Image, Spec
-from galen.backends.kernels.steps import Activation, Binary, BinaryName, Step
+from galen.backends.kernels.steps import Activation, Binary, BinaryName, Convert, Step
 from galen.backends.lower.axes import image_axes, rows_of
-from galen.backends.lower.lowering import Layout, Lowering
+from galen.backends.lower.lowering import FLOATS, HALF, HALF_LANES, Layout, Lowering
 from galen.ir import Node, Value
 from galen.ir.edit import attribute, const_value
 
@@ -41,12 +41,12 @@ class Epilogue:
 def epilogue(low: Lowering, value: Value, layout: Layout) -> Epilogue:
     """Follow the sole readers of `value`, which will be held as `layout`, while they are element-wise.
 
-    The nodes are marked as absorbed.
+    The nodes are marked as absorbed. At most one changes the type, so that all images have what either type needs.
     """
     found = Epilogue(value)
     while (node := sole_reader(low, found.value)) is not None:
         step = step_of(low, node, found.value, layout)
-        if step is None:
+        if step is None or (isinstance(step[0], Convert) and any(isinstance(s, Convert) for s in found.steps)):
             break
         found.steps += (step[0],)
         found.operands += step[1]
@@ -68,6 +68,9 @@ def step_of(low: Lowering, node: Node, value: Value, layout: Layout) -> tuple[St
         return None
     if node.op_type == "Mul" and node.inputs[0] is node.inputs[1]:
         return Activation("square"), ()
+    if node.op_type == "Cast":
+        given, made = low.spec(value).dtype, low.spec(node.outputs[0]).dtype
+        return (Convert(made), ()) if {given, made} <= {*FLOATS} else None
     if node.op_type in ACTIVATIONS and node.inputs[0] is value:
         activation = ACTIVATIONS[node.op_type](node)
         return None if activation is None else (activation, ())
@@ -99,7 +102,8 @@ def _affine(name: BinaryName, constant: float) -> Step:
 
 def operand(low: Lowering, value: Value, shape: tuple[int, ...], layout: Layout) -> tuple[int, Image] | None:
     """Return where a step finds `value`, which broadcasts to `shape`, when the result is held as `layout`."""
-    if value.dtype is None or value.dtype.numpy() != np.float32:
+    dtype = low.spec(value).dtype
+    if dtype not in FLOATS:
         return None
     if isinstance(layout, Spec):
         return _row_operand(low, value, shape)
@@ -108,7 +112,7 @@ def operand(low: Lowering, value: Value, shape: tuple[int, ...], layout: Layout)
     if n not in (1, layout.n):
         return None  # what differs between slices, but not between volumes
     if const_value(value) is not None or not low.is_image(value):
-        image = Image(n, h, w, c, lanes=4 if c > 1 else 1)
+        image = Image(n, h, w, c, 0, (HALF_LANES if dtype == HALF else 4) if c > 1 else 1, dtype)
         constant = const_value(value)
         if constant is not None:
             return low.constant(image.place(constant.reshape(n, c, h, w).transpose(0, 2, 3, 1))), image
@@ -123,13 +127,14 @@ def _row_operand(low: Lowering, value: Value, shape: tuple[int, ...]) -> tuple[i
     own = (1,) * (len(shape) - len(low.shape(value))) + low.shape(value)
     rows, columns = rows_of(shape)
     if own == shape:
-        image = Image(1, 1, rows, columns, lanes=1)
+        extents = rows, columns
     elif all(extent == 1 for extent in own[:-1]) and own[-1] in (1, columns):
-        image = Image(1, 1, 1, own[-1], lanes=1)
+        extents = 1, own[-1]
     elif own[:-1] == shape[:-1] and own[-1] == 1:
-        image = Image(1, 1, rows, 1, lanes=1)
+        extents = rows, 1
     else:
         return None
+    image = Image(1, 1, *extents, lanes=1, dtype=low.spec(value).dtype)
     return low.view(low.dense(value), image.spec.shape), image
 
 

@@ -22,7 +22,7 @@ def lower(model: Model, target: Target, shapes: Shapes | None = None) -> Program
     Raises:
         GalenError: a dimension is unset, or an operator cannot be lowered; names the node.
     """
-    low = Lowering(prepare(model, shapes), target, BORDERS)
+    low = Lowering(prepare(model, target, shapes), target, BORDERS)
     for value in low.fed():
         low.define(value, low.spec(value))
     for node in schedule(low.model.graph):

@@ -17,6 +17,11 @@ from galen.ir import GalenError, Model, Node, Value
 from galen.ir.edit import const_value
 from galen.ir.shapes import static_shape
 
+HALF, HALF_LANES = "float16", 8
+"""fp16, and how many of its numbers are a vector: images of such have whole vectors of channels."""
+FLOATS = ("float32", HALF)
+"""Types that kernels compute in."""
+
 Layout = Image | Spec
 NUMERIC = "fiub"
 """Kinds of types that the cores and the runtime know: not strings, complex numbers, nor what numpy lacks."""
@@ -156,14 +161,20 @@ class Lowering:
         for place in images:
             if place.layout.border >= border:
                 return place
-        n, c, h, w = image_axes(self.shape(value))
-        wanted = Image(n, h, w, c, max(border, self.border(value)), dtype=self.spec(value).dtype)
+        wanted = self.sink(value, border)
         if images:
-            copy = Move(images[0].layout, wanted, (h, w, c))
+            copy = Move(images[0].layout, wanted, (wanted.h, wanted.w, wanted.c))
             buffer = self._convert(value, copy, images[0].buffer, wanted)
         else:
-            buffer = self._convert(value, ToImage(wanted), self.view(self._slices(value), (n, c, h, w)), wanted)
+            dense = self.view(self._slices(value), (wanted.n, wanted.c, wanted.h, wanted.w))
+            buffer = self._convert(value, ToImage(wanted), dense, wanted)
         return ImagePlace(buffer, wanted)
+
+    def sink(self, value: Value, border: int = 0) -> Image:
+        """Return the image in which to write `value` `[n, c, h, w]`: with the border that its readers will ask for."""
+        n, c, h, w = image_axes(self.shape(value))
+        dtype = self.spec(value).dtype
+        return Image(n, h, w, c, max(border, self.border(value)), HALF_LANES if dtype == HALF else 4, dtype)
 
     def dense(self, value: Value | None) -> int:
         """Return the buffer that holds `value` in ONNX's axis order, converting it if need be."""

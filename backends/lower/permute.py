@@ -17,10 +17,7 @@ def transpose(low: Lowering, node: Node) -> bool:
     order = tuple(attribute(node, "perm", range(len(shape))[::-1]))
     if order == TO_CHANNELS_FIRST and not low.is_image(source):
         n, h, w, c = shape
-        rows, image = (
-            Image(n, h, w, c, lanes=1, dtype=spec.dtype),
-            Image(n, h, w, c, low.border(output), dtype=spec.dtype),
-        )
+        rows, image = Image(n, h, w, c, lanes=1, dtype=spec.dtype), low.sink(output)
         low.call(Move(rows, image, (h, w, c)), (low.dense(source), low.define(output, image)), node)
         return True
     if order == TO_CHANNELS_LAST and low.is_image(source):

@@ -23,9 +23,8 @@ def pool(low: Lowering, node: Node) -> bool:
         return global_average(low, node)
     divisor = kernel[0] * kernel[-1] if attribute(node, "count_include_pad", 0) and len(kernel) == 2 else 0
     source = low.image(node.inputs[0])
-    n, c, h, w = image_axes(low.shape(node.outputs[0]))
-    after = epilogue(low, node.outputs[0], Image(n, h, w, c))
-    sink = Image(n, h, w, c, low.border(after.value))
+    after = epilogue(low, node.outputs[0], low.sink(node.outputs[0]))
+    sink = low.sink(after.value)
     call = Pool(source.layout, sink, window, "max" if node.op_type == "MaxPool" else "average", divisor, after.steps)
     low.call(call, (source.buffer, *after.operands, low.define(after.value, sink)), node)
     return True
@@ -36,9 +35,8 @@ def global_average(low: Lowering, node: Node) -> bool:
     if len(low.shape(node.inputs[0])) not in (3, 4):
         return False
     source = low.image(node.inputs[0])
-    n, c, h, w = image_axes(low.shape(node.outputs[0]))
-    after = epilogue(low, node.outputs[0], Image(n, h, w, c))
-    sink = Image(n, h, w, c, low.border(after.value))
+    after = epilogue(low, node.outputs[0], low.sink(node.outputs[0]))
+    sink = low.sink(after.value)
     kernel = GlobalAverage(source.layout, sink, after.steps)
     low.call(kernel, (source.buffer, *after.operands, low.define(after.value, sink)), node)
     return True
@@ -65,9 +63,8 @@ def global_max(low: Lowering, node: Node) -> bool:
     if len(low.shape(node.inputs[0])) not in (3, 4):
         return False
     source = low.image(node.inputs[0])
-    n, c, h, w = image_axes(low.shape(node.outputs[0]))
-    after = epilogue(low, node.outputs[0], Image(n, h, w, c))
-    sink = Image(n, h, w, c, low.border(after.value))
+    after = epilogue(low, node.outputs[0], low.sink(node.outputs[0]))
+    sink = low.sink(after.value)
     kernel = Pool(source.layout, sink, Window(source.layout.h, source.layout.w), "max", steps=after.steps)
     low.call(kernel, (source.buffer, *after.operands, low.define(after.value, sink)), node)
     return True

@@ -2,7 +2,9 @@
 
 from galen.backends.lower.normalize import is_normalisation
 from galen.backends.lower.patterns import fuse_activations, fuse_group_norms
+from galen.backends.lower.precision import compute_in_single
 from galen.backends.lower.quantized_edges import fold_weights
+from galen.backends.target import Target
 from galen.backends.widen import widen
 from galen.ir import Model, Node
 from galen.ir.clone import clone
@@ -16,13 +18,17 @@ DEFINED = frozenset(("Attention", "RMSNormalization", "Shrink"))
 """Operators that are lowered by way of ONNX's definition of them."""
 
 
-def prepare(model: Model, shapes: Shapes | None = None) -> Model:
-    """Return a copy with static shapes, constants and BatchNorm folded, nodes named, activations as one node each."""
+def prepare(model: Model, target: Target, shapes: Shapes | None = None) -> Model:
+    """Return a copy with static shapes, constants and BatchNorm folded, nodes named, activations as one node each.
+
+    What `target` has no fp16 arithmetic or kernel for computes in fp32.
+    """
     copy = clone(model)
     pin(copy, shapes)
     widen(copy)
     Simplify().apply(copy)
     FoldBatchNorm().apply(copy)
+    compute_in_single(copy, target)
     if any(map(_is_defined, copy.graph)):
         infer(copy)
         expand_functions(copy, _is_defined)

@@ -3,9 +3,9 @@
 from math import prod
 
 from galen.backends.kernels.product import Product
-from galen.backends.kernels.registers import best_tile
+from galen.backends.kernels.registers import best_tile, vector
 from galen.backends.lower.fuse import epilogue
-from galen.backends.lower.lowering import Lowering
+from galen.backends.lower.lowering import FLOATS, Lowering
 from galen.ir import Node
 
 
@@ -13,7 +13,7 @@ def product(low: Lowering, node: Node) -> bool:
     """Lower MatMul of tensors with equal leading axes, or of a tensor with a matrix."""
     a, b = (low.shape(value) for value in node.inputs)
     spec = low.spec(node.outputs[0])
-    if spec.dtype != "float32" or len(a) < 2 or len(b) < 2:
+    if spec.dtype not in FLOATS or len(a) < 2 or len(b) < 2:
         return False
     if prod(b[:-2]) == 1 and len(a) >= len(b):
         batch, m = 1, prod(a[:-1])
@@ -21,11 +21,13 @@ def product(low: Lowering, node: Node) -> bool:
         batch, m = prod(a[:-2]), a[-2]
     else:
         return False
-    after = epilogue(low, node.outputs[0], spec)
     k, n = b[-2:]
-    kernel = Product(batch, m, k, n, best_tile(n, m, low.target), after.steps)
+    tile = best_tile(n, m, low.target, unit=vector(spec.dtype))
+    after = epilogue(low, node.outputs[0], spec)
+    result = low.spec(after.value)
+    kernel = Product(batch, m, k, n, tile, after.steps, spec.dtype, result.dtype)
     left = low.view(low.dense(node.inputs[0]), (batch, m, k))
     right = low.view(low.dense(node.inputs[1]), (batch, k, n))
-    out = low.view(low.define(after.value, spec), (batch, m, n))
+    out = low.view(low.define(after.value, result), (batch, m, n))
     low.call(kernel, (left, right, *after.operands, out), node)
     return True

@@ -1,5 +1,6 @@
 """Operators that only move data: views where memory allows, copies elsewhere."""
 
+from dataclasses import replace
 from math import prod
 
 from galen.backends.kernels.base import Image, Spec
@@ -46,8 +47,7 @@ def move(low: Lowering, node: Node) -> bool:
     low.absorb(*nodes[1:])
     image = low.image(source)
     (_, c0, y0, x0), (_, oc, oy, ox), (_, ec, eh, ew) = image_axes(starts, 0), image_axes(pads, 0), image_axes(extent)
-    n, c, h, w = image_axes(low.shape(output))
-    sink = Image(n, h, w, c, low.border(output), dtype=image.layout.dtype)
+    sink = replace(low.sink(output), dtype=image.layout.dtype)
     stride = image_axes(steps)[2:]
     kernel = Move(image.layout, sink, (eh, ew, ec), (y0, x0, c0), stride, (oy, ox, oc))
     low.call(kernel, (image.buffer, low.define(output, sink)), node)

@@ -62,6 +62,7 @@ _FIRST: dict[str, tuple[Rule, ...]] = {
     "Pad": (quantized.move, move, pad),
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"), (quantized.reshape, reshape)),
     **dict.fromkeys((*ACTIVATIONS, *BINARY), (quantized.function, elementwise)),
+    "Cast": (elementwise,),
     "Add": (quantized.add, quantized.function, elementwise),
     "Mul": (quantized.multiply, quantized.function, elementwise),
     "QuantizeLinear": (quantized.quantize,),

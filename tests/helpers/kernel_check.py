@@ -7,16 +7,17 @@ import numpy as np
 from galen.backends.emulator.core import Core
 from galen.backends.kernels.base import Image, Kernel
 from galen.backends.objects import objects
+from galen.backends.target import Target
 from galen.backends.targets import find
 
 ARM, HOST = find("cortex-a72"), find("host")
 
 
-def outputs_on_core(kernel: Kernel, inputs: list[np.ndarray], cache: Path) -> list[np.ndarray]:
-    core = Core(ARM)
-    core.load(objects([kernel], ARM, cache).values())
+def outputs_on_core(kernel: Kernel, inputs: list[np.ndarray], cache: Path, target: Target = ARM) -> list[np.ndarray]:
+    core = Core(target)
+    core.load(objects([kernel], target, cache).values())
     results = poisoned(kernel)
-    core.call(kernel.symbol(ARM), [*inputs, *results])
+    core.call(kernel.symbol(target), [*inputs, *results])
     return results
 
 

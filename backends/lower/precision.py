@@ -1,0 +1,43 @@
+"""Which nodes of an fp16 model compute in fp16.
+
+Everything else computes in fp32 between Casts, as onnxruntime does on a processor without fp16. Nothing loses precision
+by that, so a model in fp16 runs on every core.
+"""
+
+from collections.abc import Collection
+
+from galen.backends.lower.fuse import ACTIVATIONS, BINARY
+from galen.backends.target import Target
+from galen.ir import DataType, Model, Node
+from galen.ir.edit import attribute, subgraphs_of
+from galen.ir.shapes import infer
+from galen.passes.retype import retype
+
+IN_HALF: Collection[str] = frozenset(
+    {"Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Concat", "Split"}
+    | {"Slice", "Gather", "Pad", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Expand"}
+    | {*ACTIVATIONS, *BINARY}
+)
+"""Operators with fp16 kernels, or whose kernels only move numbers."""
+
+
+def compute_in_single(model: Model, target: Target) -> None:
+    """Let the nodes of `model` compute in fp32 that cannot compute in fp16 on `target`."""
+    if not _mentions_half(model):
+        return
+    infer(model)
+    half = IN_HALF if target.has("fullfp16") else ()
+    retype(model, [node for node in model.graph if _may_turn(node) and node.op_type not in half], DataType.FLOAT)
+    infer(model)
+
+
+def _mentions_half(model: Model) -> bool:
+    """Return whether fp16 may occur: in what the model is given, or by what a node says of its result."""
+    given = (*model.graph.inputs, *model.graph.initializers.values())
+    return any(value.dtype == DataType.FLOAT16 for value in given) or any(
+        DataType.FLOAT16 in (attribute(node, "to"), attribute(node, "dtype")) for node in model.graph
+    )
+
+
+def _may_turn(node: Node) -> bool:
+    return node.op_type != "Cast" and not any(True for _ in subgraphs_of(node))
