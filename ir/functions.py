@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import onnx.defs
 import onnx.inliner
 import onnx_ir
 
@@ -25,6 +26,7 @@ def expand_functions(model: onnx_ir.Model, chosen: Callable[[onnx_ir.Node], bool
 def _expand(model: onnx_ir.Model, node: onnx_ir.Node, names: Names) -> bool:
     given = [value for value in dict.fromkeys(node.inputs) if value is not None]
     proto = single_node_model(model, node, {})
+    _complete(proto.graph.node[0], proto.opset_import[0].version)
     proto.graph.value_info.add(name="")  # the inliner wants a type of every input, also of those that are left out
     inlined = onnx.inliner.inline_selected_functions(proto, [("", node.op_type)], inline_schema_functions=True)
     if any(part.op_type == node.op_type for part in inlined.graph.node):
@@ -42,3 +44,11 @@ def _expand(model: onnx_ir.Model, node: onnx_ir.Node, names: Names) -> bool:
     used = [bool(value.uses()) or value.is_graph_output() for value in node.outputs]
     replace_node(node, nodes, [next(made) if needed else onnx_ir.Value() for needed in used])
     return True
+
+
+def _complete(node: onnx.NodeProto, version: int) -> None:
+    """Set the attributes that `node` leaves at their defaults: the inliner drops what a definition makes of them."""
+    given = {attribute.name for attribute in node.attribute}
+    for name, attribute in onnx.defs.get_schema(node.op_type, version, "").attributes.items():
+        if name not in given and attribute.default_value.name:
+            node.attribute.append(attribute.default_value)

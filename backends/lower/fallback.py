@@ -1,13 +1,14 @@
 """What no rule lowers becomes a kernel of TVM's own making for that one node."""
 
 import base64
+from typing import Any
 
 import numpy as np
 
 from galen.backends.kernels.fallback import Fallback
 from galen.backends.lower.lowering import Lowering
 from galen.ir import GalenError, Node
-from galen.ir.edit import const_value
+from galen.ir.edit import attribute, const_value
 from galen.ir.isolate import single_node_model
 
 PARAMETERS: dict[str, int] = {
@@ -20,6 +21,13 @@ PARAMETERS: dict[str, int] = {
 }
 """Operator -> first input that says what to do (axes, pads, shapes): constants from there on are part of the kernel."""
 
+IGNORED: dict[str, dict[str, Any]] = {
+    "IsInf": {"detect_negative": 1, "detect_positive": 1},
+    "RoiAlign": {"mode": "avg"},
+    "SpaceToDepth": {"mode": "DCR"},
+}
+"""Attributes that TVM's frontend disregards, and the only values that it computes rightly."""
+
 
 def fallback(low: Lowering, node: Node) -> None:
     """Lower `node` through TVM's ONNX frontend.
@@ -29,6 +37,10 @@ def fallback(low: Lowering, node: Node) -> None:
     """
     if node.domain not in ("", "ai.onnx"):
         raise GalenError(f"operator {node.domain}.{node.op_type} cannot be lowered", where=f"node {node.name}")
+    for name, usual in IGNORED.get(node.op_type, {}).items():
+        if attribute(node, name, usual) != usual:
+            reason = f"{name}={attribute(node, name)} of {node.op_type} cannot be lowered"
+            raise GalenError(reason, where=f"node {node.name}", hint=f"{usual} can")
     parameters = node.inputs[PARAMETERS.get(node.op_type, len(node.inputs)) :]
     embedded = {v: c for v in parameters if v is not None and (c := const_value(v)) is not None}
     read = list(dict.fromkeys(v for v in node.inputs if v is not None and v not in embedded))

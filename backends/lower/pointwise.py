@@ -43,6 +43,9 @@ def pointwise(low: Lowering, node: Node) -> bool:
     operator = OPERATORS[node.op_type] if _is_exact(node, sources, sink) else ""
     if not operator or prod(sink.shape) == 0:
         return False
+    if operator == "cast" and sources[0] == sink:
+        low.alias(node.outputs[0], low.dense(values[0]), sink)
+        return True
     if operator == "divide" and "int" in sink.dtype:
         operator = "quotient"
     rank = len(sink.shape)

@@ -14,7 +14,18 @@ from galen.ir.shapes import Shapes, infer, pin
 from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.simplify import Simplify
 
-DEFINED = frozenset(("Attention", "RMSNormalization", "Shrink"))
+DEFINED = frozenset(
+    {
+        "Attention",
+        "CausalConvWithState",
+        "CenterCropPad",
+        "MeanVarianceNormalization",
+        "RMSNormalization",
+        "RotaryEmbedding",
+        "Shrink",
+        "SwiGLU",
+    }
+)
 """Operators that are lowered by way of ONNX's definition of them."""
 
 
@@ -44,6 +55,8 @@ def _is_defined(node: Node) -> bool:
     """Return whether a node is lowered by way of its definition: unusual normalisations, too."""
     if node.op_type == "GroupNormalization":
         return not is_normalisation(node)
+    if node.op_type == "Swish":
+        return bool(attribute(node, "alpha", 1.0) != 1.0)
     if node.op_type != "LayerNormalization":
         return node.op_type in DEFINED
     shape = node.inputs[0].shape if node.inputs[0] is not None else None

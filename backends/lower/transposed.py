@@ -111,7 +111,8 @@ def _before(node: Node, total: list[int]) -> list[int]:
     mode = attribute(node, "auto_pad", "NOTSET")
     if mode == "NOTSET" and attribute(node, "output_shape", None) is None:
         return list(attribute(node, "pads", [0] * 2 * len(total))[: len(total)])
-    return [t - t // 2 if mode == "SAME_LOWER" else t // 2 for t in total]
+    cut = [max(t, 0) for t in total]  # what lies beyond the full output is added at the end
+    return [t - t // 2 if mode == "SAME_LOWER" else t // 2 for t in cut]
 
 
 def _problem(node: Node, axes: tuple[_Axis, _Axis]) -> Problem:
