@@ -77,7 +77,7 @@ class LocalRunner:
             function = library.get_function(call.kernel.symbol(program.target), query_imports=True)
             args = [_shaped(tensors[program.memory(index)], program.buffers[index].shape) for index in call.args]
             time_ms = median(self._times(lambda: function(*args)))  # noqa: B023
-            layers.append(LayerLatency(call.layer, call.op, call.kernel.family, time_ms, None, call.kernel.macs))
+            layers.append(LayerLatency(call.layer, call.op, call.kernel.label, time_ms, None, call.kernel.macs))
         return tuple(layers)
 
     def _times(self, run: Callable[[], object]) -> list[float]:

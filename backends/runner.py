@@ -77,7 +77,7 @@ class EmulatorRunner:
         kernel, line = call.kernel, self.target.caches["line"]
         cycles = self._clock.cycles(profile, held.resident // line, held.evicted // line)
         milliseconds = cycles / self.target.frequency_hz * 1e3
-        layer = LayerLatency(call.layer, call.op, kernel.family, milliseconds, profile.instructions, kernel.macs)
+        layer = LayerLatency(call.layer, call.op, kernel.label, milliseconds, profile.instructions, kernel.macs)
         return layer, cycles
 
     def _profiles(self, kernels: Iterable[Kernel]) -> dict[Kernel, Profile]:

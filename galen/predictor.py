@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from galen.backends.latency import Latency
-from galen.passes.policy import FP32, Policy
+from galen.passes.policy import FP16, FP32, INT8, Policy
 from galen.passes.space import LayerRange, Space
 
 RATE = 0.3
@@ -18,8 +18,8 @@ RATE = 0.3
 
 _Sample = tuple[float, float, float]
 """Share of outputs kept, share of inputs kept, milliseconds."""
-_Whole = tuple[float, float, float, float]
-"""Mean share of channels kept, share of layers below fp32, share of neighbours of unlike width, milliseconds."""
+_Whole = tuple[float, float, float, float, float]
+"""Mean share of channels kept, shares of layers in integers, in fp16, of neighbours of unlike kind, milliseconds."""
 
 
 @dataclass
@@ -83,8 +83,8 @@ class LatencyPredictor:
     def _other(self, policy: Policy) -> float:
         """Mean over the networks seen, weighted by the inverse square of their distance."""
         here = self._summary(policy)
-        weights = [1 / (sum((a - b) ** 2 for a, b in zip(here, seen[:3], strict=True)) + 1e-6) for seen in self._rest]
-        return sum(w * seen[3] for w, seen in zip(weights, self._rest, strict=True)) / max(sum(weights), 1e-12)
+        weights = [1 / (sum((a - b) ** 2 for a, b in zip(here, seen[:4], strict=True)) + 1e-6) for seen in self._rest]
+        return sum(w * seen[4] for w, seen in zip(weights, self._rest, strict=True)) / max(sum(weights), 1e-12)
 
     def _key(self, layer: LayerRange, policy: Policy) -> str:
         return f"{layer.name}|{policy.layers.get(layer.name, FP32)}"
@@ -95,13 +95,14 @@ class LatencyPredictor:
             self.space.share(layer.inputs, layer.in_channels, policy),
         )
 
-    def _summary(self, policy: Policy) -> tuple[float, float, float]:
-        """Return the first three entries of `_Whole`."""
+    def _summary(self, policy: Policy) -> tuple[float, float, float, float]:
+        """Return the first four entries of `_Whole`."""
         layers, count = self.space.layers, max(len(self.space.layers), 1)
         kept = sum(self._shares(layer, policy)[0] for layer in layers) / count
-        narrow = [policy.layers.get(layer.name, FP32) != FP32 for layer in layers]
-        unlike = sum(a != b for a, b in pairwise(narrow))
-        return kept, sum(narrow) / count, unlike / count
+        bits = [policy.layers.get(layer.name, FP32) for layer in layers]
+        kinds = [pair if pair in (FP32, FP16) else INT8 for pair in bits]
+        unlike = sum(a != b for a, b in pairwise(kinds))
+        return kept, kinds.count(INT8) / count, kinds.count(FP16) / count, unlike / count
 
     def state(self) -> dict[str, Any]:
         """Return all samples."""
@@ -115,7 +116,7 @@ class LatencyPredictor:
         """Continue from what `state` returned."""
         self._estimates.clear()
         self._layers = {key: [(a, b, c) for a, b, c in samples] for key, samples in state["layers"].items()}
-        self._rest = [(a, b, c, d) for a, b, c, d in state["rest"]]
+        self._rest = [(a, b, c, d, e) for a, b, c, d, e in state["rest"]]
         self._drift, self._spread = state["error"]
 
 

@@ -76,7 +76,12 @@ class Kernel(ABC):
     """One operator at one shape, with everything element-wise after it fused in. Subclasses are frozen dataclasses."""
 
     family: ClassVar[str] = ""
-    """Short name shown by `galen measure --per-layer`, e.g. `winograd-4x4`, `direct`, `fallback`."""
+    """Short name, e.g. `winograd-4x4`, `direct`, `fallback`."""
+
+    @property
+    def label(self) -> str:
+        """What `galen measure --per-layer` shows: the family, behind `fp16-` where it reads that."""
+        return f"fp16-{self.family}" if self.args[0].dtype == "float16" else self.family
 
     @property
     @abstractmethod

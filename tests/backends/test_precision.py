@@ -87,6 +87,12 @@ def test_a_layer_in_fp16_writes_fp32_from_its_registers() -> None:
     assert types_of(program)["second"] == ("float16", "float32")
 
 
+def test_reports_name_the_type() -> None:
+    labels = {call.layer: call.kernel.label for call in lower(with_widths(second=FP16), WITH).calls}
+    assert labels["second"] == "fp16-winograd-2x2"
+    assert not labels["first"].startswith("fp16")
+
+
 def test_fp16_beside_int8() -> None:
     model = with_widths(first=FP16, second=INT8, last=FP16)
     assert_agrees(model, lower(model, WITH), 2e-2)
