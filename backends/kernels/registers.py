@@ -26,6 +26,8 @@ LONGEST = 144
 """Products that are added in fp16: nine taps of 16 channels."""
 UNROLLED = 2
 """Vectors of the reduction per iteration of its loop."""
+SHORT, SPARE = 4, 4
+"""Where that loop has fewer iterations, LLVM keeps inputs of several in registers: leave it that many."""
 SINGLE, PAIRED = 1.0, 0.5
 """Instructions that load a vector of inputs, per row: those of an image lie apart, packed ones beside each other."""
 
@@ -157,10 +159,17 @@ class RegisterTile:
         return [e.splat(scalar, self.lanes) for scalar in scalars]
 
 
-def best_tile(channels: int, rows: int, target: Target, load: float = SINGLE, unit: int = VECTOR) -> Tile:
-    """Return the tile that needs the fewest instructions for `rows` rows of `channels` results; see `tile_cost`."""
+def best_tile(
+    channels: int, rows: int, target: Target, load: float = SINGLE, unit: int = VECTOR, depth: int | None = None
+) -> Tile:
+    """Return the tile that needs the fewest instructions for `rows` rows of `channels` results; see `tile_cost`.
+
+    `depth` is the length of the innermost loop's reduction, None: long.
+    """
     available = 32 if target.triple.startswith("aarch64") or target.has("avx512f") else 16
     available -= load < SINGLE  # where all are taken, LLVM spills what it loads in pairs
+    if depth is not None and depth < SHORT * UNROLLED * unit:
+        available -= SPARE
     return _best_tile(channels, rows, available, max(1, vector_lanes(target) // VECTOR), load=load, unit=unit)
 
 

@@ -98,7 +98,7 @@ def _depthwise(problem: Problem) -> Algorithm:
 def _direct(problem: Problem, target: Target) -> Algorithm:
     window, (h, w) = problem.window, problem.sink
     groups, outputs, unit = problem.groups, problem.outputs // problem.groups, problem.unit
-    tile = best_tile(outputs, w, target, unit=unit)
+    tile = best_tile(outputs, w, target, unit=unit, depth=problem.inputs // groups)
     taps = window.kh * window.kw * problem.inputs
     instructions = problem.n * h * tile_cost(outputs, w, tile, unit=unit) * taps / unit
     cycles = max(instructions / ISSUE, _traffic(taps * outputs, problem, target))
