@@ -160,7 +160,7 @@ class RegisterTile:
 
 
 def best_tile(
-    channels: int, rows: int, target: Target, load: float = SINGLE, unit: int = VECTOR, depth: int | None = None
+    channels: int, rows: int, target: Target, *, load: float = SINGLE, unit: int = VECTOR, depth: int | None = None
 ) -> Tile:
     """Return the tile that needs the fewest instructions for `rows` rows of `channels` results; see `tile_cost`.
 

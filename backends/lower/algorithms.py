@@ -129,7 +129,7 @@ def _winograd(problem: Problem, m: int, target: Target) -> Algorithm:
     transforms = (before * problem.inputs + after * problem.outputs) / unit
 
     def tile_of(tiles: int) -> Tile:
-        return best_tile(problem.outputs, tiles, target, load, unit)
+        return best_tile(problem.outputs, tiles, target, load=load, unit=unit)
 
     def cost(band: int) -> float:
         """Return the cycles of one image in bands of that many rows; each reads weights that the cache cannot keep."""
