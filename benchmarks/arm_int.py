@@ -1,9 +1,10 @@
-"""Integer kernels on ARM cores: instructions and modelled time per width, by layer and by network.
+"""fp32, fp16 and integer kernels on ARM cores: instructions and modelled time per width, by layer and by network.
 
     python benchmarks/arm_int.py [--cores cortex-a53 cortex-a72 cortex-a76 neoverse-n1] [--plot FILE.png]
 
-Random weights, batch 1, one thread. Every network is also run on the emulated core and compared with the integer
-reference. Times are modelled, so that table and plot are the same on every machine.
+Random weights, batch 1, one thread. Every network of integers is also run on the emulated core and compared with the
+integer reference. Cores without fp16 have no line for 16 bits. Times are modelled, so that table and plot are the same
+on every machine.
 """
 
 import argparse
@@ -28,7 +29,8 @@ from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.quantize import Quantize
 from galen.passes.simplify import Simplify
 
-WIDTHS = (32, 8, 6, 4, 3, 2, 1)
+WIDTHS = (32, 16, 8, 6, 4, 3, 2, 1)
+HALF = 16
 CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1")
 
 
@@ -95,6 +97,9 @@ def main() -> None:
             print(f"\n{name} on {core}\n\n| bits | instructions | per MAC | modelled ms | kernels |")
             print("|---|---|---|---|---|")
             for bits in args.widths:
+                if bits == HALF and not find(core).has("fullfp16"):
+                    times.setdefault((name, core), []).append(float("nan"))
+                    continue
                 with tempfile.TemporaryDirectory() as folder:
                     model = exported(name, Path(folder))
                 if bits < 32:
@@ -120,7 +125,7 @@ def summary(times: dict[tuple[str, str], list[float]], widths: list[int]) -> Non
     print(f"\n| network | core | {' | '.join(f'{w} bits' for w in widths)} | fastest |")
     print(f"|---|---|{'---|' * len(widths)}---|")
     for (name, core), series in times.items():
-        best = min(zip(series, widths, strict=True))
+        best = min(pair for pair in zip(series, widths, strict=True) if pair[0] == pair[0])
         print(f"| {name} | {core} | {' | '.join(f'{t:.3f}' for t in series)} | {best[1]} |")
 
 

@@ -28,7 +28,8 @@ ISSUE = 1.4
 TRANSFORM = {(2, 1): (52, 40), (4, 1): (290, 200), (6, 1): (560, 440), (2, 2): (130, 80), (4, 2): (500, 330)}
 """(m, stride) -> instructions per tile and vector of channels of the input and the output transform; measured."""
 IN_HALF = frozenset(((2, 1), (2, 2)))
-"""The same in fp16: larger tiles lose too much (see `kernels.winograd`)."""
+"""The same in fp16: the error of a random layer of 64 channels, relative to the spread of its results (root of the mean
+square), is 0.0018 for m = 2, hardly more than that of direct sums; it would be 0.010 for m = 4 and 0.021 for m = 6."""
 MAX_BAND = 48
 """Tiles per band of a Winograd convolution; more would leave the cache between the stages."""
 

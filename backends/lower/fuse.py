@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from galen.backends.kernels.base import Image, Spec
-from galen.backends.kernels.steps import Activation, Binary, BinaryName, Convert, Step
+from galen.backends.kernels.steps import SIMPLE, Activation, Binary, BinaryName, Convert, Step
 from galen.backends.lower.axes import image_axes, rows_of
 from galen.backends.lower.lowering import FLOATS, HALF, HALF_LANES, Layout, Lowering
 from galen.ir import Node, Value
@@ -41,12 +41,12 @@ class Epilogue:
 def epilogue(low: Lowering, value: Value, layout: Layout) -> Epilogue:
     """Follow the sole readers of `value`, which will be held as `layout`, while they are element-wise.
 
-    The nodes are marked as absorbed. At most one changes the type, so that all images have what either type needs.
+    The nodes are marked as absorbed.
     """
     found = Epilogue(value)
     while (node := sole_reader(low, found.value)) is not None:
         step = step_of(low, node, found.value, layout)
-        if step is None or (isinstance(step[0], Convert) and any(isinstance(s, Convert) for s in found.steps)):
+        if step is None or not _may_follow(low, found, step[0]):
             break
         found.steps += (step[0],)
         found.operands += step[1]
@@ -54,6 +54,23 @@ def epilogue(low: Lowering, value: Value, layout: Layout) -> Epilogue:
         found.value = node.outputs[0]
     low.absorb(*found.nodes)
     return found
+
+
+def _may_follow(low: Lowering, found: Epilogue, step: Step) -> bool:
+    """Return whether `step` can follow those that were found.
+
+    One at most changes the type, so that all images have the channels that either type needs. One at most computes an
+    fp16 function by way of fp32: TVM takes minutes for several.
+    """
+    if isinstance(step, Convert):
+        return not any(isinstance(other, Convert) for other in found.steps)
+    if low.spec(found.value).dtype == HALF and _is_wide(step):
+        return not any(map(_is_wide, found.steps))
+    return True
+
+
+def _is_wide(step: Step) -> bool:
+    return isinstance(step, Activation) and step.name not in {"relu", *SIMPLE}
 
 
 def sole_reader(low: Lowering, value: Value) -> Node | None:

@@ -4,8 +4,7 @@ Everything else computes in fp32 between Casts, as onnxruntime does on a process
 by that, so a model in fp16 runs on every core.
 """
 
-from collections.abc import Collection
-
+from galen.backends.lower.axes import VOLUME
 from galen.backends.lower.fuse import ACTIVATIONS, BINARY
 from galen.backends.target import Target
 from galen.ir import DataType, Model, Node
@@ -13,10 +12,12 @@ from galen.ir.edit import attribute, subgraphs_of
 from galen.ir.shapes import infer
 from galen.passes.retype import retype
 
-IN_HALF: Collection[str] = frozenset(
-    {"Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Concat", "Split"}
-    | {"Slice", "Gather", "Pad", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Expand"}
-    | {*ACTIVATIONS, *BINARY}
+WINDOWED = frozenset({"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
+"""Operators whose fp16 kernels work on images, not on volumes."""
+IN_HALF = frozenset(
+    {"Gemm", "MatMul", "Concat", "Split", "Slice", "Gather", "Pad", "Transpose", "Reshape", "Flatten"}
+    | {"Squeeze", "Unsqueeze", "Identity", "Expand", *WINDOWED, *BINARY}
+    | (ACTIVATIONS.keys() - {"Log", "Softplus", "Mish", "Sin", "Cos"})
 )
 """Operators with fp16 kernels, or whose kernels only move numbers."""
 
@@ -26,9 +27,15 @@ def compute_in_single(model: Model, target: Target) -> None:
     if not _mentions_half(model):
         return
     infer(model)
-    half = IN_HALF if target.has("fullfp16") else ()
-    retype(model, [node for node in model.graph if _may_turn(node) and node.op_type not in half], DataType.FLOAT)
+    turned = [node for node in model.graph if _may_turn(node) and not (target.has("fullfp16") and _has_kernel(node))]
+    retype(model, turned, DataType.FLOAT)
     infer(model)
+
+
+def _has_kernel(node: Node) -> bool:
+    shape = node.outputs[0].shape
+    is_volume = shape is not None and len(shape) == VOLUME
+    return node.op_type in IN_HALF and not (is_volume and node.op_type in WINDOWED)
 
 
 def _mentions_half(model: Model) -> bool:

@@ -93,6 +93,21 @@ def test_reports_name_the_type() -> None:
     assert not labels["first"].startswith("fp16")
 
 
+def test_volumes_and_rare_functions_compute_in_fp32() -> None:
+    model = parsed("""
+    g (float[1,3,2,3,4] x) => (float[1,2,2,3,4] y) <float[2,3,1,1,1] w> {
+       a = Conv(x, w)
+       b = Softplus(a)
+       c = Sigmoid(b)
+       y = Tanh(c)
+    }
+    """)
+    CastFp16().apply(model)
+    program = lower(model, WITH)
+    assert_agrees(model, program)
+    assert not any(call.kernel.label.startswith("fp16") for call in program.calls if call.op in {"Conv", "Softplus"})
+
+
 def test_fp16_beside_int8() -> None:
     model = with_widths(first=FP16, second=INT8, last=FP16)
     assert_agrees(model, lower(model, WITH), 2e-2)
