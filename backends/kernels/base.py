@@ -6,7 +6,7 @@ Because nothing else does, a kernel is compiled once, cached under `symbol`, tim
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -31,6 +31,24 @@ class Spec:
     def nbytes(self) -> int:
         """Size in bytes."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def memory(self) -> "Spec":
+        """The buffer of which this describes all, or a part."""
+        return self
+
+
+@dataclass(frozen=True)
+class Part(Spec):
+    """`count` elements from `first` on along the last axis of a buffer that has this shape."""
+
+    first: int
+    count: int
+
+    @property
+    def memory(self) -> Spec:
+        """The whole buffer."""
+        return Spec(self.shape, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,37 @@ class Image:
         memory = np.full(self.spec.shape, zero, self.dtype)
         self.interior(memory)[...] = pixels
         return memory
+
+    def slice(self, first: int, c: int) -> "Slice":
+        """Return the image of the channels from `first` on, where it lies."""
+        return Slice(self.n, self.h, self.w, c, self.border, self.lanes, self.dtype, first, self.channels)
+
+
+@dataclass(frozen=True)
+class Slice(Image):
+    """Neighbouring channels of a wider image, whole vectors of them. Its border, if any, was written with that image.
+
+    Attributes:
+        first: channel of the wider image.
+        of: channels of the wider image in memory.
+    """
+
+    first: int = 0
+    of: int = 0
+
+    @property
+    def spec(self) -> Spec:
+        """The buffer that holds the wider image, and what of it this is."""
+        whole = (self.n, self.h + 2 * self.border, self.w + 2 * self.border, self.of)
+        return Part(whole, self.dtype, self.first, self.channels)
+
+    def interior(self, memory: np.ndarray) -> np.ndarray:
+        """Return the pixels of these channels of the buffer `memory` of the wider image (a view)."""
+        return super().interior(memory[..., self.first : self.first + self.channels])
+
+    def slice(self, first: int, c: int) -> "Slice":
+        """Return the image of some of the channels."""
+        return replace(self, c=c, first=self.first + first)
 
 
 class Kernel(ABC):

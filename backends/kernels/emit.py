@@ -8,11 +8,12 @@ scope `local` would go to the workspace.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from galen.backends.kernels.base import Spec
+from galen.backends.kernels.base import Part, Spec
 from galen.backends.target import Target
 
 Expr = Any
@@ -190,9 +191,19 @@ def emit(args: Sequence[Spec], target: Target) -> Iterator[Emitter]:
         with tirx.prim_func():
             tirx.func_name("kernel")
             tirx.func_attr({"global_symbol": "kernel", "tirx.noalias": True})
-            emitter.args = tuple(tirx.arg(f"a{i}", tirx.buffer(s.shape, s.dtype)) for i, s in enumerate(args))
+            buffers = [tirx.arg(f"a{i}", tirx.buffer(s.shape, s.dtype)) for i, s in enumerate(args)]
+            emitter.args = tuple(_described(tirx, *pair) for pair in zip(buffers, args, strict=True))
             yield emitter
         emitter.function = ir.get()
+
+
+def _described(builder: Any, buffer: Any, spec: Spec) -> Any:
+    """Return what `spec` describes of an argument: the buffer itself, or a view of a part of it."""
+    if not isinstance(spec, Part):
+        return buffer
+    strides = [prod(spec.shape[axis + 1 :]) for axis in range(len(spec.shape))]
+    shape = (*spec.shape[:-1], spec.count)
+    return builder.decl_buffer(shape, spec.dtype, data=buffer.data, strides=strides, elem_offset=spec.first)
 
 
 def vector_lanes(target: Target) -> int:

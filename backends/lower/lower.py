@@ -1,6 +1,7 @@
 """Visit the nodes of a prepared model, each with the rules of its operator."""
 
 from galen.backends.lower.fallback import fallback
+from galen.backends.lower.homes import homes
 from galen.backends.lower.lowering import Lowering
 from galen.backends.lower.prepare import prepare
 from galen.backends.lower.schedule import schedule
@@ -23,6 +24,7 @@ def lower(model: Model, target: Target, shapes: Shapes | None = None) -> Program
         GalenError: a dimension is unset, or an operator cannot be lowered; names the node.
     """
     low = Lowering(prepare(model, target, shapes), target, BORDERS)
+    low.homes.update(homes(low.model.graph, low.border))
     for value in low.fed():
         low.define(value, low.spec(value))
     for node in schedule(low.model.graph):

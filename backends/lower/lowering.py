@@ -7,10 +7,11 @@ from math import prod
 import numpy as np
 
 from galen.backends.constants import Constants, Make
-from galen.backends.kernels.base import Image, Kernel, Spec
+from galen.backends.kernels.base import Image, Kernel, Slice, Spec
 from galen.backends.kernels.layout import FromImage, Move, ToImage
 from galen.backends.kernels.permute import Permute
 from galen.backends.lower.axes import VOLUME, image_axes
+from galen.backends.lower.homes import Home
 from galen.backends.program import Call, Program
 from galen.backends.target import Target
 from galen.ir import GalenError, Model, Node, Value
@@ -58,6 +59,8 @@ class Lowering:
     constants: dict[int, Make] = field(default_factory=dict)
     views: dict[int, int] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    homes: dict[Value, Home] = field(default_factory=dict)
+    wholes: dict[Value, ImagePlace] = field(default_factory=dict)
 
     # -- buffers ------------------------------------------------------------------------------------------------------
 
@@ -93,15 +96,23 @@ class Lowering:
     def call(self, kernel: Kernel, args: Sequence[int], node: Node) -> None:
         """Append a call on behalf of `node`. `args` are buffers in the order of `kernel.args`."""
         found = [self.buffers[index] for index in args]
-        if tuple(found) != kernel.args:
+        if found != [spec.memory for spec in kernel.args]:
             raise ValueError(f"{node.name}: {kernel} takes {kernel.args}, not {found}")
         if not any(spec.nbytes for spec in kernel.args[-kernel.outputs :]):
             return  # nothing would be written
         self.calls.append(Call(kernel, tuple(args), node.name or "", node.op_type))
 
     def define(self, value: Value, layout: Layout) -> int:
-        """Add a buffer that will hold `value`, and return it for the call that writes it."""
-        buffer = self.buffer(layout.spec if isinstance(layout, Image) else layout)
+        """Add a buffer that will hold `value`, and return it for the call that writes it.
+
+        What is written into a wider image, or is that image, has its buffer already.
+        """
+        home = self.homes.get(value)
+        whole = self.wholes.get(home.whole) if home else None
+        if whole and isinstance(layout, Image) and layout.spec.memory == whole.layout.spec:
+            buffer = whole.buffer
+        else:
+            buffer = self.buffer(layout.spec if isinstance(layout, Image) else layout)
         self.alias(value, buffer, layout)
         return buffer
 
@@ -171,10 +182,27 @@ class Lowering:
         return ImagePlace(buffer, wanted)
 
     def sink(self, value: Value, border: int = 0) -> Image:
-        """Return the image in which to write `value` `[n, c, h, w]`: with the border that its readers will ask for."""
+        """Return the image in which to write `value` `[n, c, h, w]`: with the border that its readers will ask for.
+
+        If it has a home, that is channels of the image there.
+        """
+        home = self.homes.get(value)
+        if home is None or border:
+            return self._image_of(value, max(border, self.border(value)))
+        whole = self._whole(home.whole).layout
+        return whole if home.whole is value else whole.slice(home.first, self.shape(value)[1])
+
+    def _image_of(self, value: Value, border: int) -> Image:
         n, c, h, w = image_axes(self.shape(value))
         dtype = self.spec(value).dtype
-        return Image(n, h, w, c, max(border, self.border(value)), HALF_LANES if dtype == HALF else 4, dtype)
+        return Image(n, h, w, c, border, HALF_LANES if dtype == HALF else 4, dtype)
+
+    def _whole(self, value: Value) -> ImagePlace:
+        """Return the image, without a border, into which others are written side by side."""
+        if value not in self.wholes:
+            image = self._image_of(value, 0)
+            self.wholes[value] = ImagePlace(self.buffer(image.spec), image)
+        return self.wholes[value]
 
     def dense(self, value: Value | None) -> int:
         """Return the buffer that holds `value` in ONNX's axis order, converting it if need be."""
@@ -277,4 +305,6 @@ class Lowering:
 
 def contiguous(image: Image) -> bool:
     """Return whether the image's memory is that of the dense NCHW tensor."""
+    if isinstance(image, Slice):
+        return False
     return image.border == 0 and image.channels == image.c and (image.h * image.w == 1 or image.c == 1)

@@ -2,9 +2,11 @@
 
 from math import isclose, sqrt
 
+import numpy as np
+
 from galen.backends.lower.normalize import is_normalisation
 from galen.ir import Model, Node, Value, convert_attribute
-from galen.ir.edit import attribute, const_value, replace_node
+from galen.ir.edit import Names, attribute, const_value, new_initializer, replace_node
 from galen.ir.shapes import static_shape
 
 
@@ -35,6 +37,31 @@ def fuse_group_norms(model: Model) -> None:
         fused = Node("", "GroupNormalization", inputs, attributes, name=node.name)
         if is_normalisation(fused) and source[1] % grouped[1] == 0:
             replace_node(node, [fused], fused.outputs)
+
+
+def split_batch_norms(model: Model) -> None:
+    """Replace every BatchNormalization that follows no convolution by a product and a sum, which epilogues take."""
+    names = Names(model)
+    for node in list(model.graph):
+        constants = [const_value(value) for value in node.inputs[1:]] if node.op_type == "BatchNormalization" else []
+        shape, graph = static_shape(node.inputs[0]) if constants else None, node.graph
+        if shape is None or graph is None or any(c is None or c.dtype != np.float32 for c in constants):
+            continue
+        if attribute(node, "training_mode", 0) or any(value.uses() for value in node.outputs[1:]):
+            continue
+        scale, bias, mean, variance = (np.asarray(constant, np.float64) for constant in constants)
+        factor = scale / np.sqrt(variance + attribute(node, "epsilon", 1e-5))
+        along = (-1, *[1] * (len(shape) - 2))
+        values = [
+            new_initializer(graph, array.reshape(along).astype(np.float32), names.fresh(f"{node.name}_{name}"))
+            for name, array in (("scale", factor), ("shift", bias - mean * factor))
+        ]
+        product = Node("", "Mul", [node.inputs[0], values[0]], name=names.fresh(f"{node.name}_scaled"))
+        total = Node("", "Add", [product.outputs[0], values[1]], name=node.name)
+        between, whole = product.outputs[0], node.outputs[0]
+        between.name, between.type, between.shape = names.fresh(f"{node.name}_scaled"), whole.type, whole.shape
+        node.resize_outputs(1)
+        replace_node(node, [product, total], total.outputs)
 
 
 def _swish(node: Node) -> Value | None:

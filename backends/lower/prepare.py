@@ -1,7 +1,7 @@
 """The form of a model that lowering starts from."""
 
 from galen.backends.lower.normalize import is_normalisation
-from galen.backends.lower.patterns import fuse_activations, fuse_group_norms
+from galen.backends.lower.patterns import fuse_activations, fuse_group_norms, split_batch_norms
 from galen.backends.lower.precision import compute_in_single
 from galen.backends.lower.quantized_edges import fold_weights
 from galen.backends.target import Target
@@ -48,6 +48,7 @@ def prepare(model: Model, target: Target, shapes: Shapes | None = None) -> Model
     Simplify().apply(copy)
     infer(copy)
     fuse_group_norms(copy)
+    split_batch_norms(copy)
     return copy
 
 

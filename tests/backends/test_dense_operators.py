@@ -38,6 +38,10 @@ GRAPHS = {
         normal = InstanceNormalization(x, s, b)
         y = Relu(normal) }""",
     "instances of volumes": "(float[2,5,3,4,3] x) <float[5] s, float[5] b> { y = InstanceNormalization(x, s, b) }",
+    "a batch norm that follows no convolution": """(float[2,5,4,3] x)
+        <float[5] s, float[5] b, float[5] m, float[5] v = {1.0, 2.0, 0.5, 1.5, 3.0}> {
+        z = BatchNormalization(x, s, b, m, v)
+        y = Relu(z) }""",
     "groups as torch writes them": """(float[2,6,4,5] x)
         <float[2] s, float[2] b, int64[3] groups = {0, 2, -1}, int64[4] back = {2, 6, 4, 5}> {
         grouped = Reshape(x, groups)
