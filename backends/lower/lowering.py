@@ -12,6 +12,7 @@ from galen.backends.kernels.layout import FromImage, Move, ToImage
 from galen.backends.kernels.permute import Permute
 from galen.backends.lower.axes import VOLUME, image_axes
 from galen.backends.lower.homes import Home
+from galen.backends.lower.slices import channels_first, slices_first
 from galen.backends.program import Call, Program
 from galen.backends.target import Target
 from galen.ir import GalenError, Model, Node, Value
@@ -155,6 +156,10 @@ class Lowering:
         """Return the nodes that read `value`."""
         return [use.node for use in value.uses()]
 
+    def owner(self, value: Value) -> Node:
+        """Return the node on whose behalf `value` is converted."""
+        return value.producer() or self.readers(value)[0]
+
     def border(self, value: Value) -> int:
         """Return the widest border that the readers of `value` will ask for."""
         rules = ((self.borders.get(node.op_type), node) for node in self.readers(value))
@@ -177,7 +182,7 @@ class Lowering:
             copy = Move(images[0].layout, wanted, (wanted.h, wanted.w, wanted.c))
             buffer = self._convert(value, copy, images[0].buffer, wanted)
         else:
-            dense = self.view(self._slices(value), (wanted.n, wanted.c, wanted.h, wanted.w))
+            dense = self.view(slices_first(self, value), (wanted.n, wanted.c, wanted.h, wanted.w))
             buffer = self._convert(value, ToImage(wanted), dense, wanted)
         return ImagePlace(buffer, wanted)
 
@@ -214,43 +219,17 @@ class Lowering:
             images.append(place)
         image, spec = images[0], Spec(self.shape(value), images[0].layout.dtype)
         if len(spec.shape) == VOLUME and image.layout.c > 1:
-            return self._volume(value, image, spec)
+            return channels_first(self, value, image.buffer, image.layout)
         if contiguous(image.layout):
             buffer = self.view(image.buffer, spec.shape)
             self.alias(value, buffer, spec)
             return buffer
         return self._convert(value, FromImage(image.layout), image.buffer, spec)
 
-    def _slices(self, value: Value) -> int:
-        """Return the dense tensor of `value`, of a volume with its slices before its channels."""
-        shape, buffer = self.shape(value), self.dense(value)
-        if len(shape) != VOLUME:
-            return buffer
-        return self._swapped(value, buffer, shape)
-
-    def _volume(self, value: Value, image: ImagePlace, spec: Spec) -> int:
-        """Return the dense volume whose slices are an image."""
-        n, c, d, h, w = spec.shape
-        slices = FromImage(image.layout)
-        between = self.buffer(slices.args[1])
-        owner = value.producer() or self.readers(value)[0]
-        self.call(slices, (image.buffer, between), owner)
-        buffer = self._swapped(value, self.view(between, (n, d, c, h, w)), (n, d, c, h, w))
-        self.alias(value, buffer, spec)
-        return buffer
-
-    def _swapped(self, value: Value, source: int, shape: tuple[int, ...]) -> int:
-        """Return a buffer with the second and the third axis of `source` exchanged."""
-        kernel = Permute(shape, (0, 2, 1, 3, 4), self.buffers[source].dtype)
-        buffer = self.buffer(kernel.args[1])
-        self.call(kernel, (source, buffer), value.producer() or self.readers(value)[0])
-        return buffer
-
     def _convert(self, value: Value, kernel: Kernel, source: int, layout: Layout) -> int:
         """Define `value` in another layout and return its buffer."""
         buffer = self.define(value, layout)
-        owner = value.producer() or self.readers(value)[0]
-        self.call(kernel, (source, self.view(buffer, kernel.args[-1].shape)), owner)
+        self.call(kernel, (source, self.view(buffer, kernel.args[-1].shape)), self.owner(value))
         return buffer
 
     def _made(self, value: Value | None) -> Value:
