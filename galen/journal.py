@@ -17,7 +17,7 @@ from galen.codec import pack, unpack
 from galen.ir import GalenError
 from galen.passes.policy import Policy
 
-VERSION = 2
+VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS episodes (

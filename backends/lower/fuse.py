@@ -46,7 +46,7 @@ def epilogue(low: Lowering, value: Value, layout: Layout) -> Epilogue:
     found = Epilogue(value)
     while (node := sole_reader(low, found.value)) is not None:
         step = step_of(low, node, found.value, layout)
-        if step is None or not _may_follow(low, found, step[0]):
+        if step is None or not _may_follow(found, step[0]):
             break
         found.steps += (step[0],)
         found.operands += step[1]
@@ -56,20 +56,18 @@ def epilogue(low: Lowering, value: Value, layout: Layout) -> Epilogue:
     return found
 
 
-def _may_follow(low: Lowering, found: Epilogue, step: Step) -> bool:
+def _may_follow(found: Epilogue, step: Step) -> bool:
     """Return whether `step` can follow those that were found.
 
-    One at most changes the type, so that all images have the channels that either type needs. One at most computes an
-    fp16 function by way of fp32: TVM takes minutes for several.
+    One at most changes the type, so that all images have the channels that either type needs. One at most is a function
+    that takes a polynomial: TVM takes minutes for several.
     """
     if isinstance(step, Convert):
         return not any(isinstance(other, Convert) for other in found.steps)
-    if low.spec(found.value).dtype == HALF and _is_wide(step):
-        return not any(map(_is_wide, found.steps))
-    return True
+    return not (_is_function(step) and any(map(_is_function, found.steps)))
 
 
-def _is_wide(step: Step) -> bool:
+def _is_function(step: Step) -> bool:
     return isinstance(step, Activation) and step.name not in {"relu", *SIMPLE}
 
 
