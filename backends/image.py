@@ -5,10 +5,8 @@ that large weights are neither copied nor compiled.
 """
 
 import hashlib
-import os
 import struct
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +28,7 @@ _HEAD = struct.Struct("<i4sqq")
 
 def write_image(program: Program, like: Path, path: Path) -> None:
     """Write bytecode and constants of `program` to `path`, an object file for the machine of the object `like`."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy leaves the interpreter free where it packs
-        made = list(pool.map(program.constants.__getitem__, program.constants))
-    arrays = dict(zip(map(_mark, program.constants), made, strict=True))
+    arrays = {_mark(buffer): array for buffer, array in program.constants.items()}
     marks = {
         buffer: np.frombuffer(mark, array.dtype)
         for (mark, array), buffer in zip(arrays.items(), program.constants, strict=True)
