@@ -1,15 +1,13 @@
 """A whole search on a small real network: files, figures, resume."""
 
 import json
-import os
 import shutil
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from searches import digits, rows, started
+from searches import digits, rows, running, until
 
 from galen.driver import search
 from galen.ir import GalenError
@@ -102,14 +100,8 @@ def test_an_existing_folder_is_refused_and_so_is_resuming_with_other_options(
 def test_an_interrupt_keeps_the_best_so_far_and_exits_with_130(options: SearchOptions, tmp_path: Path) -> None:
     endless = replace(options, output=tmp_path / "out", episodes=100_000)
     out = endless.output
-    process = started(endless)
-    deadline = time.monotonic() + 600
-    try:
-        while not (out / "policy.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert (out / "policy.json").exists()
-        os.kill(process.pid, signal.SIGINT)
+    with running(endless) as process:
+        until((out / "policy.json").exists)
+        process.send_signal(signal.SIGINT)
         assert process.wait(240) == 130
-    finally:
-        process.kill()
     assert {"best.onnx", "best.so", "policy.json", "journal.db"} <= {p.name for p in out.iterdir()}

@@ -3,15 +3,13 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from onnx_text import model
-from searches import rows, started, tiny
+from searches import rows, running, tiny, until
 
 from galen.agents.searcher import Outcome
 from galen.backends.emulator.native import hooks
@@ -158,23 +156,6 @@ def hooks_folder() -> Path:
 def test_two_searches_that_share_a_cache_at_once_find_what_one_finds(options: SearchOptions) -> None:
     assert len(rows(options.output)) == options.episodes
     assert rows(options.output.with_name("other")) == rows(options.output)
-
-
-@contextmanager
-def running(options: SearchOptions) -> Iterator["subprocess.Popen[bytes]"]:
-    process = started(options)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def until(condition: Callable[[], bool], seconds: float = 600) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def workers_of(process: "subprocess.Popen[bytes]") -> list[int]:

@@ -3,6 +3,9 @@
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -90,3 +93,22 @@ def started(options: SearchOptions) -> "subprocess.Popen[bytes]":
     quiet = subprocess.DEVNULL
     heeds = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(command(options), stdout=quiet, stderr=quiet, preexec_fn=heeds)  # noqa: PLW1509
+
+
+@contextmanager
+def running(options: SearchOptions) -> Iterator["subprocess.Popen[bytes]"]:
+    """Lend a search that runs, and end it."""
+    process = started(options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(condition: Callable[[], bool], seconds: float = 600) -> None:
+    """Wait for what another process does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
