@@ -54,7 +54,15 @@ class Target:
     def codegen(self) -> str:
         """What code depends on, as text: part of every cache key."""
         parallel = "/parallel" if self.threads > 1 else ""
-        return f"{self.triple}/{self.cpu}/{','.join(self.features)}{parallel}"
+        return f"{self.triple}/{self.cpu}/{','.join(self.attributes)}{parallel}"
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What LLVM is told of the core's features.
+
+        ARM code is NEON code on cores with SVE too: LLVM would mix the two, and the clock knows one of them.
+        """
+        return (*self.features, *(["-sve"] if self.triple.startswith("aarch64") else []))
 
     @property
     def llvm(self) -> dict[str, Any]:
@@ -63,7 +71,7 @@ class Target:
             "kind": "llvm",
             "mtriple": self.triple,
             "mcpu": self.cpu,
-            "mattr": list(self.features),
+            "mattr": list(self.attributes),
             "num-cores": self.cores,
         }
 

@@ -16,7 +16,7 @@ from galen.ir.errors import GalenError
 
 _FOLDER = Path(__file__).parent / "targets"
 _HOST = "host"
-_HOST_FEATURES = ("avx2", "fma", "avx512f", "avx512bw", "avx512vnni", "neon", "dotprod", "fullfp16")
+_HOST_FEATURES = ("avx2", "fma", "avx512f", "avx512bw", "avx512vnni", "neon", "dotprod", "i8mm", "fullfp16")
 
 
 def find(name: str) -> Target:

@@ -1,6 +1,6 @@
 """fp32, fp16 and integer kernels on ARM cores: instructions and modelled time per width, by layer and by network.
 
-    python benchmarks/arm_int.py [--cores cortex-a53 cortex-a72 cortex-a76 neoverse-n1] [--plot FILE.png]
+    python benchmarks/arm_int.py [--cores cortex-a53 cortex-a72 cortex-a76 neoverse-n1 neoverse-v2] [--plot FILE.png]
 
 Random weights, batch 1, one thread. Every network of integers is also run on the emulated core and compared with the
 integer reference. Cores without fp16 have no line for 16 bits. Times are modelled, so that table and plot are the same
@@ -31,7 +31,7 @@ from galen.passes.simplify import Simplify
 
 WIDTHS = (32, 16, 8, 6, 4, 3, 2, 1)
 HALF = 16
-CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1")
+CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1", "neoverse-v2")
 
 
 def layer() -> nn.Module:

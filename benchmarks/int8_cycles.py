@@ -16,6 +16,7 @@ from galen.backends.kernels.int8_conv import Int8Conv
 from galen.backends.kernels.int8_dot import DotConv
 from galen.backends.kernels.int8_lanes import LaneConv
 from galen.backends.kernels.int8_long import LongConv
+from galen.backends.kernels.int8_matrix import MatrixConv
 from galen.backends.kernels.int8_winograd import WinogradConv
 from galen.backends.kernels.window import Window
 from galen.backends.lower.int8_choice import cycles, instructions
@@ -24,7 +25,7 @@ from galen.backends.runner import EmulatorRunner
 from galen.backends.target import Target
 from galen.backends.targets import find
 
-CORES = ("cortex-a53", "cortex-a72", "cortex-a76")
+CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-v2")
 LAYERS = {  # side, channels in, channels out, stride
     "3x3 128 -> 128, 16x16": (16, 128, 128, 1),
     "3x3 64 -> 128, 32x32, stride 2": (32, 64, 128, 2),
@@ -40,6 +41,8 @@ def kernels(side: int, ci: int, co: int, stride: int, target: Target) -> Iterato
     shape = source, sink, Window(3, 3, stride, stride, 1, 1, 1, 1)
     if target.has("dotprod"):
         yield "8x8 dot", DotConv(*shape)
+    if target.has("i8mm"):
+        yield "8x8 matrix", MatrixConv(*shape)
     yield "8x8 long", LongConv(*shape)
     if stride == 1:
         yield "8x8 winograd", WinogradConv(*shape)

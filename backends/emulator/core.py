@@ -20,6 +20,7 @@ import numpy as np
 
 from galen.backends.emulator.counters import Block, BlockCounter
 from galen.backends.emulator.elf import place
+from galen.backends.emulator.exceptions import Exceptions
 from galen.backends.emulator.library import INSTRUCTIONS, Library
 from galen.backends.emulator.memory import Memory, Traffic
 from galen.backends.emulator.native import guest_object
@@ -88,6 +89,7 @@ class Core:
         self._data_end = _DATA
         self._memory: dict[int, mmap.mmap] = {}
         self._counter = BlockCounter(self._uc, _CODE, _CODE_SIZE)
+        self._exceptions = Exceptions(self._uc)
         self._caches = caches
         if caches:
             caches.attach(self._uc)
@@ -194,6 +196,7 @@ class Core:
         except UcError as error:
             at = self._uc.reg_read(UC_ARM64_REG_PC)
             raise GalenError(f"kernel faults at {at:#x}: {error}", where=symbol) from error
+        self._exceptions.check(symbol)
         self._library.check(symbol)
         if self._uc.reg_read(UC_ARM64_REG_X0) & 0xFFFFFFFF:
             raise GalenError(f"kernel refuses its arguments: {self._message()}", where=symbol)

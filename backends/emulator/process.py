@@ -25,7 +25,7 @@ _HEADER = struct.Struct(f"<{3 + 1 + 2 * LEVELS + 1}Q")
 _KNOWN = {
     "cortex-a55": "cortex-a76",
     "cortex-a73": "cortex-a72",
-    "neoverse-v2": "neoverse-n1",
+    "neoverse-v2": "max,sve=off,sme=off",
     "apple-m1": "cortex-a76",
 }
 """Cores that qemu 7 lacks, and the nearest one with the same instructions that programs ask for."""

@@ -25,17 +25,20 @@ class DotConv(SpanConv):
     """Convolution for cores with int8 dot products."""
 
     family: ClassVar[str] = "int8-dot"
+    depth: ClassVar[int] = QUAD
+    """Neighbouring bytes of a channel's weights."""
 
     def pack_weights(self, weights: np.ndarray) -> np.ndarray:
         """Order int8 `[co, ci, kh, kw]` as the module says, flat."""
         rows, columns, _ = self.spans
-        spans = self.pack_spans(weights).reshape(-1, STEP, rows, columns, self.steps * STEP // QUAD, QUAD)
+        spans = self.pack_spans(weights).reshape(-1, STEP, rows, columns, self.steps * STEP // self.depth, self.depth)
         return spans.transpose(0, 2, 3, 4, 1, 5).ravel()
 
     def unpack_weights(self, packed: np.ndarray) -> np.ndarray:
         """Undo `pack_weights`."""
         rows, columns, _ = self.spans
-        spans = packed.reshape(-1, rows, columns, self.steps * STEP // QUAD, STEP, QUAD).transpose(0, 4, 1, 2, 3, 5)
+        shape = -1, rows, columns, self.steps * STEP // self.depth, STEP, self.depth
+        spans = packed.reshape(shape).transpose(0, 4, 1, 2, 3, 5)
         return self.unpack_spans(spans.reshape(self.sink.channels, rows, columns, -1))
 
     def width(self, e: Emitter) -> int:

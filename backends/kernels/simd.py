@@ -86,6 +86,11 @@ def sdot(e: Emitter, total: Expr, a: Expr, b: Expr) -> Expr:
     return intrinsic(e, "int32x4", "llvm.aarch64.neon.sdot", total, a, b)
 
 
+def smmla(e: Emitter, total: Expr, a: Expr, b: Expr) -> Expr:
+    """Add to `total`, 2x2 of int32, the product of `a` and `b` transposed, each 2x8 of int8."""
+    return intrinsic(e, "int32x4", "llvm.aarch64.neon.smmla", total, a, b)
+
+
 def vpdpbusd(e: Emitter, total: Expr, unsigned: Expr, signed: Expr) -> Expr:
     """Add the products of four neighbouring uint8 and int8 to each of 16 int32 (AVX-512 VNNI)."""
     return intrinsic(e, "int32x16", "llvm.x86.avx512.vpdpbusd.512", total, unsigned, signed)

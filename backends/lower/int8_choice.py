@@ -16,6 +16,7 @@ from galen.backends.kernels.int8_conv import STEP, Int8Conv
 from galen.backends.kernels.int8_dot import DotConv
 from galen.backends.kernels.int8_lanes import LaneConv, room
 from galen.backends.kernels.int8_long import LongConv
+from galen.backends.kernels.int8_matrix import MatrixConv
 from galen.backends.kernels.int8_span import SpanConv
 from galen.backends.kernels.int8_transforms import SIDE
 from galen.backends.kernels.int8_winograd import WinogradConv, blocks, fits
@@ -26,6 +27,7 @@ from galen.backends.target import Target
 IN_ORDER = ("cortex-a53", "cortex-a55")
 CYCLES = {
     DotConv: (0.6, 0.43),
+    MatrixConv: (0.6, 0.43),
     LongConv: (2.35, 0.88),
     BitConv: (1.3, 0.64),
     WinogradConv: (1.25, 0.75),
@@ -88,6 +90,8 @@ def _candidates(target: Target, shape: Shape, weights: np.ndarray, pixel_bits: i
         yield DotConv(*shape)
     else:
         yield LongConv(*shape)
+    if target.has("i8mm"):
+        yield MatrixConv(*shape)
     if not target.triple.startswith("aarch64") or source.lanes != STEP:
         return
     yield BitConv(*shape, 8, *bits)
@@ -108,6 +112,8 @@ def instructions(kernel: Int8Conv) -> float:
         raise TypeError(f"no estimate for {type(kernel).__name__}")
     rows, columns, _ = kernel.spans
     steps = rows * columns * kernel.steps
+    if isinstance(kernel, MatrixConv):
+        return sink.n * sink.h * -(-sink.c // STEP) * steps * kernel.row_instructions
     blocks = sink.n * sink.h * -(-sink.w // 4) * -(-sink.c // 4)
     return blocks * _per_block(kernel, steps)
 

@@ -75,6 +75,7 @@ def test_mathematics_is_correctly_rounded(core: Core, compiled: Compile) -> None
     [
         ("overrun", LOOP.format(count=5000, value="1"), "overrun: kernel faults at 0x.*UNMAPPED"),
         ("wild", "*(volatile int *)8 = 1;", "wild: kernel faults at 0x.*UNMAPPED"),
+        ("novel", '__asm__ volatile(".inst 0");', "novel: kernel faults at 0x.* not emulated"),
         ("foreign", "unheard_of(1);", "foreign: kernel calls unheard_of"),
         ("failing", "return -1;", "failing: kernel refuses"),
     ],

@@ -14,11 +14,12 @@ from galen.backends.kernels.int8_depthwise import DepthwiseConv
 from galen.backends.kernels.int8_dot import DotConv
 from galen.backends.kernels.int8_lanes import LaneConv, room
 from galen.backends.kernels.int8_long import LongConv
+from galen.backends.kernels.int8_matrix import MatrixConv
 from galen.backends.kernels.int8_winograd import WinogradConv, fits
 from galen.backends.kernels.requantize import Addend, Grid, terms
 from galen.backends.kernels.window import Window
 
-A72, N1, HOST = "cortex-a72", "neoverse-n1", "host"
+A72, N1, V2, HOST = "cortex-a72", "neoverse-n1", "neoverse-v2", "host"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,15 @@ KERNELS = {
     ),
     "dot of rows": (DotConv(image(1, 6, 70, 0), image(1, 6, 10, 0), Window(1, 1)), N1, Widths()),
     "dot and sum": (DotConv(*square(16, 16, 6), Addend(image(6, 6, 16))), N1, Widths()),
+    "matrix": (MatrixConv(*square(48, 20, 7)), V2, Widths()),
+    "matrix strided": (MatrixConv(*square(16, 32, 9, 5, 2)), V2, Widths()),
+    "matrix of three channels": (
+        MatrixConv(Image(1, 8, 8, 3, 2, 4, "int8"), image(8, 8, 16), Window(3, 3, 1, 1, 1, 1, 1, 1)),
+        V2,
+        Widths(),
+    ),
+    "matrix of rows": (MatrixConv(image(1, 13, 70, 0), image(1, 13, 10, 0), Window(1, 1)), V2, Widths()),
+    "matrix and sum": (MatrixConv(*square(16, 16, 10), Addend(image(10, 10, 16))), V2, Widths()),
     "long": (LongConv(*square(48, 20, 7)), A72, Widths()),
     "long dilated": (
         LongConv(image(9, 9, 16, 2), image(9, 9, 16), Window(3, 3, 1, 1, 2, 2, 2, 2)),
@@ -112,7 +122,7 @@ def test_kernel_is_exact_on_its_core_and_here(exact, name):
     arrays = operands(kernel, np.random.default_rng(0), widths)
     if kernel.addend:
         arrays[0] = kernel.source.place(kernel.source.interior(arrays[0]), 5)
-    for target in (core, HOST):
+    for target in (core, HOST)[: 1 if isinstance(kernel, MatrixConv) else 2]:  # no host has it
         exact(kernel, arrays, target)
 
 
@@ -128,7 +138,8 @@ def test_kernel_is_exact_on_its_core_and_here(exact, name):
 def test_any_shape(exact, ci, co, side, taps, stride, seed):
     rng = np.random.default_rng(seed)
     shape = square(ci, co, side, taps, stride)
-    for kernel, target in ((DotConv(*shape), N1), (LongConv(*shape), A72), (DotConv(*shape), HOST)):
+    kernels = (DotConv(*shape), N1), (MatrixConv(*shape), V2), (LongConv(*shape), A72), (DotConv(*shape), HOST)
+    for kernel, target in kernels:
         exact(kernel, operands(kernel, rng), target)
 
 
@@ -173,6 +184,7 @@ LIMITS = {
     "4x4 bits": (LaneConv(*square(128, 128, 16), None, 16, 4, 4), A72, 0.16),
     "1x1 bits": (BitConv(*square(128, 128, 16), None, 8, 1, 1), A72, 0.06),
     "int8, dot product": (DotConv(*square(128, 128, 16)), N1, 0.085),
+    "int8, matrix multiply": (MatrixConv(*square(128, 128, 16)), V2, 0.0625),
 }
 
 
