@@ -1,4 +1,4 @@
-"""What unicorn's core does not execute: `smmla`, which is newer, is computed in `hooks.c`; anything else is an error."""
+"""Exceptions of the emulated core: `hooks.c` computes `smmla`, which unicorn does not know; all others are errors."""
 
 import ctypes
 from typing import Any
