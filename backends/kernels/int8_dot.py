@@ -64,6 +64,7 @@ class _DotTile:
         self.conv, self.e, self.epilogue, self.channel = conv, e, epilogue, channel
         self.vectors = width // self.lanes
         self.image, self.weights, self.bias = e.args[:3]
+        self.first = conv.first(channel)
         self.pixels = min(self.pixels, conv.sink.w)
 
     def emit(self, n: Expr, y: Expr, x: Expr, pixels: int) -> None:
@@ -109,7 +110,7 @@ class _DotTile:
 class _SdotTile(_DotTile):
     def quads(self, n: Expr, row: Expr, column: Expr, step: Expr) -> Sequence[Expr]:
         e = self.e
-        words = e.let(e.T.reinterpret("int32x4", e.load(self.image, n, row, column, step * STEP, lanes=STEP)))
+        words = e.let(e.T.reinterpret("int32x4", e.load(self.image, n, row, column, self.first + step * STEP, lanes=STEP)))
         return [e.T.reinterpret("int8x16", e.lane(words, q, 4)) for q in range(4)]
 
     def dot(self, total: Expr, weight: Expr, quad: Expr) -> Expr:
@@ -146,7 +147,7 @@ class _VnniTile(_DotTile):
     def quads(self, n: Expr, row: Expr, column: Expr, step: Expr) -> Sequence[Expr]:
         e = self.e
         flip = e.T.int32(-0x7F7F7F80)
-        words = [e.load(self.image, n, row, column, step * STEP + q * QUAD, lanes=QUAD) for q in range(4)]
+        words = [e.load(self.image, n, row, column, self.first + step * STEP + q * QUAD, lanes=QUAD) for q in range(4)]
         return [self._broadcast(e.T.reinterpret("int32", word) ^ flip) for word in words]
 
     def dot(self, total: Expr, weight: Expr, quad: Expr) -> Expr:

@@ -57,6 +57,7 @@ class LaneTile:
     def __init__(self, conv: LaneConv, e: Emitter, epilogue: Requantizer, channel: Expr) -> None:
         self.conv, self.e, self.epilogue, self.channel = conv, e, epilogue, channel
         self.image, self.weights, self.bias = e.args[:3]
+        self.first = conv.first(channel)
         self.pixels = best_pixels(conv.sink.w)
 
     @property
@@ -129,7 +130,7 @@ class LaneTile:
 
     def pixel(self, place: tuple[Expr, Expr, Expr], step: Expr) -> Expr:
         """Load 16 bytes of a span."""
-        return self.e.load(self.image, *place, step * STEP, lanes=STEP)
+        return self.e.load(self.image, *place, self.first + step * STEP, lanes=STEP)
 
     def weight(self, position: Expr, channel: int) -> Expr:
         """Load the 16 bytes of one of the four channels at a step counted from the first of the window."""

@@ -55,6 +55,7 @@ class _LongTile:
     def __init__(self, conv: LongConv, e: Emitter, epilogue: Requantizer, channel: Expr) -> None:
         self.conv, self.e, self.epilogue, self.channel = conv, e, epilogue, channel
         self.image, self.weights, self.bias = e.args[:3]
+        self.first = conv.first(channel)
 
     def emit(self, n: Expr, y: Expr, x: Expr, pixels: int) -> None:
         """Emit reduction, addition of lanes and epilogue."""
@@ -78,7 +79,7 @@ class _LongTile:
         self.epilogue.write(results, [(n, y, x + p) for p in range(pixels)], self.channel)
 
     def _pixel(self, n: Expr, row: Expr, column: Expr, step: Expr) -> Expr:
-        return self._extend(self.e.load(self.image, n, row, column, step * STEP, lanes=STEP))
+        return self._extend(self.e.load(self.image, n, row, column, self.first + step * STEP, lanes=STEP))
 
     def _weight(self, c: int, row: Expr, column: Expr, step: Expr) -> Expr:
         rows, columns, _ = self.conv.spans

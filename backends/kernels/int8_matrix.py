@@ -57,6 +57,7 @@ class _MatrixTile:
         self.conv, self.e, self.epilogue, self.channel = conv, e, epilogue, channel
         self.pairs = width // 2
         self.image, self.weights, self.bias = e.args[:3]
+        self.first = conv.first(channel)
         self.pixels = conv.pixels
 
     def emit(self, n: Expr, y: Expr, x: Expr, pixels: int) -> None:
@@ -85,7 +86,7 @@ class _MatrixTile:
 
     def _span(self, n: Expr, row: Expr, column: Expr, step: Expr) -> Expr:
         e = self.e
-        return e.let(e.T.reinterpret("int64x2", e.load(self.image, n, row, column, step * STEP, lanes=STEP)))
+        return e.let(e.T.reinterpret("int64x2", e.load(self.image, n, row, column, self.first + step * STEP, lanes=STEP)))
 
     def _join(self, a: Expr, b: Expr) -> list[Expr]:
         """Return the lower and the upper eight bytes of two pixels."""

@@ -6,6 +6,7 @@ whose times the model cannot tell apart, the one with the fewest instructions is
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -63,13 +64,37 @@ Shape = tuple[Image, Image, Window, Addend | None]
 """Source, sink, window and what is added."""
 
 
-def choose(target: Target, shape: Shape, weights: np.ndarray, pixel_bits: int) -> Int8Conv:
-    """Return the kernel for a convolution with int8 `weights` `[co, ci, kh, kw]`.
+@dataclass(frozen=True)
+class Filters:
+    """Weights of a convolution.
+
+    Attributes:
+        weights: int8 `[co, ci / groups, kh, kw]`.
+    """
+
+    weights: np.ndarray
+    groups: int = 1
+
+    def packed(self, kernel: Int8Conv) -> np.ndarray:
+        """Return the weights as `kernel` reads them; those of several groups as one where it knows no groups."""
+        whole = self.weights if self.weights.shape == kernel.weight_shape else self._ungrouped()
+        return kernel.pack_weights(np.ascontiguousarray(whole))
+
+    def _ungrouped(self) -> np.ndarray:
+        """Return the weights of one group, with zeros between those of different groups."""
+        size = self.weights.shape[1]
+        around = [[(0, 0), (g * size, (self.groups - 1 - g) * size), (0, 0), (0, 0)] for g in range(self.groups)]
+        blocks = zip(np.split(self.weights, self.groups), around, strict=True)
+        return np.concatenate([np.pad(block, zeros) for block, zeros in blocks])
+
+
+def choose(target: Target, shape: Shape, filters: Filters, pixel_bits: int) -> Int8Conv:
+    """Return the kernel for a convolution of integers.
 
     Args:
         pixel_bits: width of the source's integers, zero point included.
     """
-    kernels = list(_candidates(target, shape, weights, pixel_bits))
+    kernels = list(_candidates(target, shape, filters, pixel_bits))
     times = [cycles(kernel, target) for kernel in kernels]
     fast = [kernel for kernel, time in zip(kernels, times, strict=True) if time <= _SAME * min(times)]
     return min(fast, key=instructions)
@@ -83,23 +108,25 @@ def cycles(kernel: Int8Conv, target: Target) -> float:
     return instructions(kernel) * factors[target.pipeline not in IN_ORDER] + streamed
 
 
-def _candidates(target: Target, shape: Shape, weights: np.ndarray, pixel_bits: int) -> Iterator[Int8Conv]:
+def _candidates(target: Target, shape: Shape, filters: Filters, pixel_bits: int) -> Iterator[Int8Conv]:
     source, sink, window, _ = shape
-    bits = weight_width(weights), pixel_bits
+    groups = filters.groups
+    bits = weight_width(filters.weights), pixel_bits
     if target.has("dotprod") or target.has("avx512vnni"):
-        yield DotConv(*shape)
+        yield DotConv(*shape, groups=groups)
     else:
-        yield LongConv(*shape)
+        yield LongConv(*shape, groups=groups)
     if target.has("i8mm"):
-        yield MatrixConv(*shape)
+        yield MatrixConv(*shape, groups=groups)
     if not target.triple.startswith("aarch64") or source.lanes != STEP:
         return
-    yield BitConv(*shape, 8, *bits)
+    if bits[0] > 1 or groups == 1:  # the zeros between groups have no bit
+        yield BitConv(*shape, 8, *bits)
     if target.has("dotprod"):
         return
-    yield from (LaneConv(*shape, lane, *bits) for lane in (8, 16) if room(lane, *bits) >= _ROOM)
+    yield from (LaneConv(*shape, lane, *bits, groups=groups) for lane in (8, 16) if room(lane, *bits) >= _ROOM)
     square = (window.kh, window.kw, window.sy, window.sx, window.dy, window.dx) == (3, 3, 1, 1, 1, 1)
-    if square and min(sink.h, sink.w) >= SIDE and fits(weights):
+    if square and min(sink.h, sink.w) >= SIDE and fits(filters.weights):
         yield WinogradConv(*shape)
 
 

@@ -10,7 +10,7 @@ from galen.backends.kernels.int8_conv import Int8Conv
 from galen.backends.kernels.int8_depthwise import DepthwiseConv
 from galen.backends.kernels.requantize import Addend, terms
 from galen.backends.kernels.window import Window
-from galen.backends.lower.int8_choice import choose, pixel_width
+from galen.backends.lower.int8_choice import Filters, choose, pixel_width
 from galen.backends.lower.integers import (
     FEW,
     LANES,
@@ -45,29 +45,16 @@ class Sum:
 
 
 def convolution(low: Lowering, node: Node) -> bool:
-    """Lower Conv with what is added to it; groups of several channels become one with zeros between them."""
+    """Lower Conv with what is added to it."""
     found, to = layer(node), rounded(node)
     if found is None or to is None or found.weights.ndim != 4:
         return False
     if found.w.scale.size > 1 and found.w.axis != 0:
         return False
     groups, taps = attribute(node, "group", 1), found.weights.shape[2:]
-    depthwise = 1 < groups == len(found.weights) and found.weights.shape[1] == 1
-    weights = found.weights if depthwise else ungrouped(found.weights, groups)
     source = image(low, found.x, window_border(node, taps), (LANES, FEW) if groups == 1 else (LANES,))
-    _append(low, node, Convolution(found, to, source, weights, window_of(node, taps)))
+    _append(low, node, Convolution(found, to, source, Filters(found.weights, groups), window_of(node, taps)))
     return True
-
-
-def ungrouped(weights: np.ndarray, groups: int) -> np.ndarray:
-    """Return grouped weights `[co, ci / groups, kh, kw]` as those of one group, zero between groups."""
-    if groups == 1:
-        return weights
-    size = weights.shape[1]
-    around = [[(0, 0), (g * size, (groups - 1 - g) * size), (0, 0), (0, 0)] for g in range(groups)]
-    return np.concatenate(
-        [np.pad(block, zeros) for block, zeros in zip(np.split(weights, groups), around, strict=True)]
-    )
 
 
 def gemm(low: Lowering, node: Node) -> bool:
@@ -82,7 +69,7 @@ def gemm(low: Lowering, node: Node) -> bool:
     if found.w.scale.size > 1 and found.w.axis % 2 != 1 - transposed:
         return False
     weights = found.weights if transposed else found.weights.T
-    _append(low, node, Convolution(found, to, image(low, found.x), weights[:, :, None, None], Window(1, 1)))
+    _append(low, node, Convolution(found, to, image(low, found.x), Filters(weights[:, :, None, None]), Window(1, 1)))
     return True
 
 
@@ -93,8 +80,8 @@ def matmul(low: Lowering, node: Node) -> bool:
         return False
     if found.w.scale.size > 1 and found.w.axis % 2 != 1:
         return False
-    weights = found.weights.T[:, :, None, None]
-    _append(low, node, Convolution(found, to, image(low, found.x), weights, Window(1, 1)))
+    filters = Filters(found.weights.T[:, :, None, None])
+    _append(low, node, Convolution(found, to, image(low, found.x), filters, Window(1, 1)))
     return True
 
 
@@ -104,28 +91,28 @@ class Convolution:
 
     Attributes:
         source: buffer and layout of its input.
-        weights: `[co, ci, kh, kw]`, for depthwise ones `[c, 1, kh, kw]`.
     """
 
     found: Layer
     to: Rounded
     source: tuple[int, Image]
-    weights: np.ndarray
+    filters: Filters
     window: Window
 
     @property
     def depthwise(self) -> bool:
         """Whether every channel has a window of its own."""
-        return bool(self.weights.shape[1] == 1 < self.source[1].c)
+        return 1 < self.filters.groups == len(self.filters.weights) == self.source[1].c
 
     def kernel(self, target: Target, sink: Image, addend: Addend | None) -> Int8Conv:
         """Return the kernel to be called."""
         shape = self.source[1], sink, self.window, addend
-        return DepthwiseConv(*shape) if self.depthwise else choose(target, shape, self.weights, width(self.found.x))
+        return DepthwiseConv(*shape) if self.depthwise else choose(target, shape, self.filters, width(self.found.x))
 
     def bias(self) -> np.ndarray:
         """Return the bias less what the input's zero point adds to every sum, int32 `[co]`."""
-        added = zero_point(self.found.x) * self.weights.reshape(len(self.weights), -1).sum(axis=1, dtype=np.int32)
+        weights = self.filters.weights
+        added = zero_point(self.found.x) * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int32)
         return np.asarray((0 if self.found.bias is None else self.found.bias) - added, np.int32)
 
 
@@ -136,9 +123,9 @@ def _append(low: Lowering, node: Node, layer_: Convolution) -> None:
     last = total.to if total else to
     sink = form(low, last.q, readers_border(low, last.q))
     kernel = layer_.kernel(low.target, sink, total.addend if total else None)
-    scale = np.broadcast_to(layer_.found.scales(to), len(layer_.weights))
+    scale = np.broadcast_to(layer_.found.scales(to), len(layer_.filters.weights))
     constants = (
-        low.packed(kernel.args[1], lambda: kernel.pack_weights(np.ascontiguousarray(layer_.weights))),
+        low.packed(kernel.args[1], lambda: layer_.filters.packed(kernel)),
         low.constant(kernel.pack_channels(layer_.bias())),
         low.constant(kernel.pack_channels(scale)),
         low.constant(limits(to)),

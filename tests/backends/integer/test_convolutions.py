@@ -103,6 +103,13 @@ KERNELS = {
         A72,
         Widths(),
     ),
+    "dot of groups of four": (DotConv(*square(64, 64, 6), groups=16), N1, Widths()),
+    "dot of a group too few": (DotConv(*square(40, 40, 5), groups=5), N1, Widths()),
+    "dot of groups that widen": (DotConv(*square(24, 48, 5), groups=6), N1, Widths()),
+    "dot of groups that do not fit": (DotConv(*square(72, 72, 4), groups=3), N1, Widths()),
+    "matrix of groups of 24": (MatrixConv(*square(96, 96, 7), groups=4), V2, Widths()),
+    "long of groups of 16": (LongConv(*square(48, 48, 5, 3, 2), groups=3), A72, Widths()),
+    "lanes of groups": (LaneConv(*square(32, 32, 5), None, 16, 4, 4, groups=4), A72, Widths(4, 4)),
     "depthwise": (DepthwiseConv(*square(40, 40, 7)), A72, Widths()),
     "depthwise 5x5 strided": (DepthwiseConv(*square(24, 24, 9, 5, 2)), N1, Widths()),
     **{
@@ -124,6 +131,22 @@ def test_kernel_is_exact_on_its_core_and_here(exact, name):
         arrays[0] = kernel.source.place(kernel.source.interior(arrays[0]), 5)
     for target in (core, HOST)[: 1 if isinstance(kernel, MatrixConv) else 2]:  # no host has it
         exact(kernel, arrays, target)
+
+
+@given(
+    groups=st.integers(1, 9),
+    ci=st.integers(1, 20),
+    co=st.integers(1, 20),
+    side=st.integers(1, 6),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_groups(exact, groups, ci, co, side, seed):
+    rng = np.random.default_rng(seed)
+    shape = square(groups * ci, groups * co, side)
+    for kernel_type, target in ((DotConv, N1), (MatrixConv, V2), (LongConv, A72), (DotConv, HOST)):
+        kernel = kernel_type(*shape, groups=groups)
+        exact(kernel, operands(kernel, rng), target)
 
 
 @given(
