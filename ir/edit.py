@@ -45,16 +45,38 @@ def set_attribute(node: onnx_ir.Node, name: str, value: Any) -> None:
 
 def all_nodes(model: onnx_ir.Model) -> Iterator[onnx_ir.Node]:
     """Yield every node of the main graph and its subgraphs; safe while nodes are removed or added."""
-    yield from onnx_ir.traversal.RecursiveGraphIterator(model.graph)
+    yield from _nodes(model.graph)
 
 
-def subgraphs_of(node: onnx_ir.Node) -> Iterator[onnx_ir.Graph]:
-    """Yield the graphs that hang on a node as attributes (If, Loop, Scan)."""
-    for attr in node.attributes.values():
-        if attr.type == onnx_ir.AttributeType.GRAPH:
-            yield attr.as_graph()
-        elif attr.type == onnx_ir.AttributeType.GRAPHS:
-            yield from attr.as_graphs()
+def _nodes(graph: onnx_ir.Graph) -> Iterator[onnx_ir.Node]:
+    for node in graph:
+        yield node
+        for body in subgraphs_of(node):
+            yield from _nodes(body)
+
+
+def all_graphs(model: onnx_ir.Model) -> Iterator[onnx_ir.Graph]:
+    """Yield the main graph and all subgraphs."""
+    yield from _graphs(model.graph)
+
+
+def _graphs(graph: onnx_ir.Graph) -> Iterator[onnx_ir.Graph]:
+    yield graph
+    for node in graph:
+        for body in subgraphs_of(node):
+            yield from _graphs(body)
+
+
+def subgraphs_of(node: onnx_ir.Node) -> Sequence[onnx_ir.Graph]:
+    """Return the graphs that hang on a node as attributes (If, Loop, Scan)."""
+    return [graph for attr in node.attributes.data.values() if attr.type in _GRAPHS for graph in _graphs_in(attr)]
+
+
+_GRAPHS = (onnx_ir.AttributeType.GRAPH, onnx_ir.AttributeType.GRAPHS)
+
+
+def _graphs_in(attr: onnx_ir.Attr) -> Sequence[onnx_ir.Graph]:
+    return [attr.as_graph()] if attr.type == onnx_ir.AttributeType.GRAPH else attr.as_graphs()
 
 
 class Names:
@@ -62,7 +84,7 @@ class Names:
 
     def __init__(self, model: onnx_ir.Model) -> None:
         self._used: set[str] = set()
-        for graph in model.graphs():
+        for graph in all_graphs(model):
             self._used.update(value.name for value in graph.inputs if value.name)
             self._used.update(graph.initializers)
             for node in graph:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import onnx_ir
 
 from galen.ir import wire
+from galen.ir.edit import all_graphs
 
 Replacement = Callable[[onnx_ir.TensorProtocol], onnx_ir.TensorProtocol]
 
@@ -69,7 +70,7 @@ def total_bytes(model: onnx_ir.Model) -> int:
 
 
 def _bodies(model: onnx_ir.Model) -> Iterator[onnx_ir.Graph | onnx_ir.Function]:
-    yield from model.graphs()
+    yield from all_graphs(model)
     for function in model.functions.values():
         yield function
         yield from function.subgraphs()

@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 import onnx_ir
 from onnx.defs import OpSchema, SchemaError, get_schema
 
+from galen.ir.edit import all_graphs
 from galen.ir.errors import GalenError
 
 _LAST = 2**31 - 1
@@ -46,7 +47,7 @@ def check_form(model: onnx_ir.Model) -> None:
             attribute of a wrong type, or an input or attribute that is missing.
     """
     version = _version(model.opset_imports)
-    for graph in model.graphs():
+    for graph in all_graphs(model):
         for node in graph:
             _check_node(node, version)
     for function in model.functions.values():

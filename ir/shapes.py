@@ -89,7 +89,7 @@ def _learn_carried(model: onnx_ir.Model) -> bool:
 
 def _learn(value: onnx_ir.Value, known: onnx.TypeProto) -> bool:
     learnt = False
-    if is_foreign(known):
+    if is_foreign(known) or _is_known(value, known):
         return False
     if value.type is None and known.WhichOneof("value"):
         value.type, learnt = onnx_ir.serde.deserialize_type_proto_for_type(known), True
@@ -106,6 +106,13 @@ def _learn(value: onnx_ir.Value, known: onnx.TypeProto) -> bool:
         value.shape = onnx_ir.Shape(new if _vague(old) else old for old, new in pairs)
         learnt = True
     return learnt
+
+
+def _is_known(value: onnx_ir.Value, known: onnx.TypeProto) -> bool:
+    """Return whether a value has a type and, in numbers, the shape that `known` says: seen without a conversion."""
+    if value.type is None or value.shape is None or not known.HasField("tensor_type"):
+        return False
+    return [dim.dim_value for dim in known.tensor_type.shape.dim] == list(value.shape)
 
 
 def symbol(dim: int | onnx_ir.SymbolicDim) -> str | None:
@@ -239,7 +246,7 @@ def pin(model: onnx_ir.Model, shapes: Shapes | None = None) -> bool:
         value = next(value for value in model.graph.inputs if value.name == name)
         changed |= static_shape(value) != shape
         value.shape = onnx_ir.Shape(shape)
-    for graph in model.graphs():
+    for graph in edit.all_graphs(model):
         for node in graph:
             for value in node.outputs:
                 if value.shape is not None and static_shape(value) is None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import onnx_ir
 
-from galen.ir.edit import subgraphs_of
+from galen.ir.edit import all_graphs, subgraphs_of
 from galen.ir.errors import GalenError
 
 
@@ -28,7 +28,7 @@ def put_in_order(model: onnx_ir.Model) -> None:
 
 
 def _graphs(model: onnx_ir.Model) -> Iterator[onnx_ir.Graph]:
-    yield from model.graphs()
+    yield from all_graphs(model)
     for function in model.functions.values():
         yield function.graph
         yield from function.subgraphs()
@@ -104,7 +104,7 @@ def _why_missing(value: onnx_ir.Value, graph: onnx_ir.Graph | onnx_ir.Function) 
 
 
 def _check_names(model: onnx_ir.Model) -> None:
-    for graph in model.graphs():
+    for graph in all_graphs(model):
         values = {*graph.inputs, *graph.initializers.values(), *(v for node in graph for v in node.outputs)}
         _check_unique("value", [value.name for value in values])
         _check_unique("node", [node.name for node in graph])

@@ -61,7 +61,7 @@ class CastFp16(Pass, name="cast-fp16"):
 def has_half(node: Node, version: int) -> bool:
     """Return whether a standard operator takes and returns fp16 wherever this node has fp32."""
     schema = None if node.domain or node.op_type in SINGLE_ONLY else schema_of(node, version)
-    if schema is None or any(True for _ in subgraphs_of(node)):
+    if schema is None or subgraphs_of(node):
         return False
     taken = [(schema.inputs, index, value) for index, value in enumerate(node.inputs)]
     given = [(schema.outputs, index, value) for index, value in enumerate(node.outputs)]

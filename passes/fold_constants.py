@@ -60,7 +60,7 @@ class FoldConstants(Pass, name="fold-constants"):
 
 
 def _foldable(node: Node, limit: int) -> bool:
-    if node.domain or node.op_type in KEPT or any(True for _ in subgraphs_of(node)):
+    if node.domain or node.op_type in KEPT or subgraphs_of(node):
         return False
     if any(output.is_graph_output() for output in node.outputs):
         return False

@@ -16,7 +16,7 @@ from galen.passes.lift_constants import LiftConstants
 from galen.passes.name_nodes import NameNodes
 
 ONCE = (InlineFunctions(), LiftConstants(), EliminateDeadCode(), InferShapes())
-CLEANING = (EliminateDeadBranches(), EliminateIdentities(), EliminateDeadCode())
+CLEANING = (EliminateDeadCode(), InferShapes())
 ROUNDS = 16
 
 
@@ -38,12 +38,12 @@ class Simplify(Pass, name="simplify"):
     def apply(self, model: Model, /) -> bool:
         """Return whether anything changed."""
         changed = _apply_all(ONCE, model)
-        until_stable = (FoldShapes(), FoldConstants(self.limit), *CLEANING)
+        until_stable = FoldShapes(), FoldConstants(self.limit), EliminateDeadBranches(), EliminateIdentities()
         for _ in range(ROUNDS):
             if not _apply_all(until_stable, model):
                 break
             changed = True
-            InferShapes().apply(model)
+            _apply_all(CLEANING, model)
         return NameNodes().apply(model) or changed
 
 

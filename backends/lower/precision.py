@@ -47,4 +47,4 @@ def _mentions_half(model: Model) -> bool:
 
 
 def _may_turn(node: Node) -> bool:
-    return node.op_type != "Cast" and not any(True for _ in subgraphs_of(node))
+    return node.op_type != "Cast" and not subgraphs_of(node)

@@ -11,7 +11,7 @@ from galen.ir.coupling.cut import Cut
 from galen.ir.coupling.rewriter import Rewriter
 from galen.ir.coupling.rule import Rule
 from galen.ir.coupling.rules import RULES
-from galen.ir.edit import Names, all_nodes, const_tensor, register_tensor
+from galen.ir.edit import Names, all_graphs, all_nodes, const_tensor, register_tensor
 
 
 def apply_cut(model: Model, cut: Cut, rules: Mapping[tuple[str, str], Rule] = RULES) -> bool:
@@ -29,7 +29,7 @@ def apply_cut(model: Model, cut: Cut, rules: Mapping[tuple[str, str], Rule] = RU
         if rule is not None and rewriter.enter(node):
             rule.rewrite(rewriter)
     _cut_constants_of(model, constants, cut)
-    for graph in model.graphs():
+    for graph in all_graphs(model):
         for value in graph.inputs:
             _cut_shape(value, cut)
     for node in nodes:
