@@ -7,20 +7,22 @@ layout that it needs. `TVM` is what the fallback computes.
 """
 
 import argparse
+import sys
+from pathlib import Path
 
-import numpy as np
-import onnx
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
-from galen.backends.lower import lower
-from galen.backends.lower.fallback import fallback
-from galen.backends.lower.lowering import Lowering
-from galen.backends.lower.prepare import prepare
-from galen.backends.program import Program
-from galen.backends.runner import EmulatorRunner
-from galen.backends.target import Target
-from galen.backends.targets import find
-from galen.ir import GalenError, Model
-from galen.ir.io import from_proto
+from onnx_text import model  # noqa: E402
+
+from galen.backends.lower import lower  # noqa: E402
+from galen.backends.lower.fallback import fallback  # noqa: E402
+from galen.backends.lower.lowering import Lowering  # noqa: E402
+from galen.backends.lower.prepare import prepare  # noqa: E402
+from galen.backends.program import Program  # noqa: E402
+from galen.backends.runner import EmulatorRunner  # noqa: E402
+from galen.backends.target import Target  # noqa: E402
+from galen.backends.targets import find  # noqa: E402
+from galen.ir import GalenError, Model  # noqa: E402
 
 NODES = {
     "box distribution, softmax of 16": "float[1,16,4,2100] x) => (float[] y) { y = Softmax<axis=1>(x) }",
@@ -50,25 +52,14 @@ def main() -> None:
         "| node | kernels | instructions | modelled ms | TVM: instructions | modelled ms |\n|---|---|---|---|---|---|"
     )
     for name, text in NODES.items():
-        program = lower(parsed(text), target)
+        network = model(f"net ({text}")
+        program = lower(network, target)
         kernels = " + ".join(dict.fromkeys(call.kernel.family for call in program.calls))
-        print(f"| {name} | {kernels} | {cost(program, target)} | {by_tvm(parsed(text), target)} |", flush=True)
+        print(f"| {name} | {kernels} | {cost(program, target)} | {by_tvm(model(f'net ({text}'), target)} |", flush=True)
 
 
-def parsed(text: str) -> Model:
-    proto = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 21]> net ({text}')
-    rng = np.random.default_rng(0)
-    for value in proto.graph.value_info:
-        shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
-        array = rng.standard_normal(shape).astype(np.float32)
-        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
-    del proto.graph.value_info[:]
-    proto.graph.output[0].type.tensor_type.ClearField("shape")
-    return from_proto(proto)
-
-
-def by_tvm(model: Model, target: Target) -> str:
-    low = Lowering(prepare(model, target), target, {})
+def by_tvm(network: Model, target: Target) -> str:
+    low = Lowering(prepare(network, target), target, {})
     for value in low.fed():
         low.define(value, low.spec(value))
     try:
