@@ -12,17 +12,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
-from onnx_text import model  # noqa: E402
+from onnx_text import model
 
-from galen.backends.lower import lower  # noqa: E402
-from galen.backends.lower.fallback import fallback  # noqa: E402
-from galen.backends.lower.lowering import Lowering  # noqa: E402
-from galen.backends.lower.prepare import prepare  # noqa: E402
-from galen.backends.program import Program  # noqa: E402
-from galen.backends.runner import EmulatorRunner  # noqa: E402
-from galen.backends.target import Target  # noqa: E402
-from galen.backends.targets import find  # noqa: E402
-from galen.ir import GalenError, Model  # noqa: E402
+from galen.backends.lower import lower
+from galen.backends.lower.fallback import fallback
+from galen.backends.lower.lowering import Lowering
+from galen.backends.lower.prepare import prepare
+from galen.backends.program import Program
+from galen.backends.runner import EmulatorRunner
+from galen.backends.target import Target
+from galen.backends.targets import find
+from galen.ir import GalenError, Model
 
 NODES = {
     "box distribution, softmax of 16": "float[1,16,4,2100] x) => (float[] y) { y = Softmax<axis=1>(x) }",

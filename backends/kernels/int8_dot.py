@@ -110,7 +110,9 @@ class _DotTile:
 class _SdotTile(_DotTile):
     def quads(self, n: Expr, row: Expr, column: Expr, step: Expr) -> Sequence[Expr]:
         e = self.e
-        words = e.let(e.T.reinterpret("int32x4", e.load(self.image, n, row, column, self.first + step * STEP, lanes=STEP)))
+        words = e.let(
+            e.T.reinterpret("int32x4", e.load(self.image, n, row, column, self.first + step * STEP, lanes=STEP))
+        )
         return [e.T.reinterpret("int8x16", e.lane(words, q, 4)) for q in range(4)]
 
     def dot(self, total: Expr, weight: Expr, quad: Expr) -> Expr:

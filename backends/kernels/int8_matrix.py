@@ -86,7 +86,9 @@ class _MatrixTile:
 
     def _span(self, n: Expr, row: Expr, column: Expr, step: Expr) -> Expr:
         e = self.e
-        return e.let(e.T.reinterpret("int64x2", e.load(self.image, n, row, column, self.first + step * STEP, lanes=STEP)))
+        return e.let(
+            e.T.reinterpret("int64x2", e.load(self.image, n, row, column, self.first + step * STEP, lanes=STEP))
+        )
 
     def _join(self, a: Expr, b: Expr) -> list[Expr]:
         """Return the lower and the upper eight bytes of two pixels."""
