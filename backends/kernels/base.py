@@ -52,6 +52,18 @@ class Part(Spec):
 
 
 @dataclass(frozen=True)
+class Places(Spec):
+    """Numbers of places along an axis of `extent` elements."""
+
+    extent: int
+
+    @property
+    def memory(self) -> Spec:
+        """The buffer, whatever its numbers mean."""
+        return Spec(self.shape, self.dtype)
+
+
+@dataclass(frozen=True)
 class Image:
     """An activation in memory: NHWC with a border of `border` rows and columns on every side, channels padded.
 

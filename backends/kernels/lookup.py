@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from galen.backends.kernels.base import Kernel, Spec
+from galen.backends.kernels.base import Kernel, Places, Spec
 from galen.backends.kernels.emit import emit
 from galen.backends.target import Target
 
@@ -30,7 +30,7 @@ class Lookup(Kernel):
     def args(self) -> tuple[Spec, ...]:
         """Table `[entries, width]`, indices `[count]`, rows `[count, width]`."""
         table, rows = ((rows, self.width) for rows in (self.entries, self.count))
-        return (Spec(table, self.dtype), Spec((self.count,), self.index), Spec(rows, self.dtype))
+        return (Spec(table, self.dtype), Places((self.count,), self.index, self.entries), Spec(rows, self.dtype))
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Index."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from galen.backends.kernels.base import Image, Kernel, Spec
+from galen.backends.kernels.base import Image, Kernel, Places, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit
 from galen.backends.kernels.steps import Step, apply_steps, emit_steps, operands
@@ -36,9 +36,16 @@ class Resample(Kernel):
     @property
     def args(self) -> tuple[Spec, ...]:
         """See the class."""
-        shapes = [(extent, taps) for extent, taps in zip((self.sink.h, self.sink.w), self.taps, strict=True)]
-        tables = [Spec(shape, dtype) for shape in shapes for dtype in ("int32", "float32")]
-        return (self.source.spec, *tables, *operands(self.steps), self.sink.spec)
+        rows, columns = (self.sink.h, self.taps[0]), (self.sink.w, self.taps[1])
+        return (
+            self.source.spec,
+            Places(rows, "int32", self.source.h),
+            Spec(rows, "float32"),
+            Places(columns, "int32", self.source.w),
+            Spec(columns, "float32"),
+            *operands(self.steps),
+            self.sink.spec,
+        )
 
     def reference(self, *inputs: np.ndarray) -> Sequence[np.ndarray]:
         """Sum in double precision."""

@@ -7,8 +7,10 @@ import onnx
 import pytest
 
 from galen.backends.build import compile as build
+from galen.backends.cache import LatencyCache
 from galen.backends.execution import run_on_core
 from galen.backends.lower import lower
+from galen.backends.runner import EmulatorRunner
 from galen.backends.targets import find
 from galen.ir.execute import random_inputs, run
 from galen.ir.io import from_proto
@@ -94,3 +96,9 @@ def test_transposed_convolution_in_groups(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["DCR", "CRD"])
 def test_depth_to_space(mode: str, tmp_path: Path) -> None:
     assert "interleave" in equals_onnxruntime(SHUFFLE.format(mode=mode), tmp_path)
+
+
+def test_indices_stay_within_a_small_image_when_it_is_timed(tmp_path: Path) -> None:
+    network = from_proto(onnx.parser.parse_model(RESIZE.format(h=6, w=8, options='mode="linear"')))
+    runner = EmulatorRunner(find("cortex-a72"), LatencyCache(tmp_path / "times.db"))
+    assert runner.latency(lower(network, runner.target)).median > 0
