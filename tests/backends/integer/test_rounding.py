@@ -120,3 +120,16 @@ def test_edges(exact, target, dtype, shape):
     limits = LIMITS if dtype == "float32" else np.array([-7, {"uint8": -128, "int8": 0}[dtype], 0], np.int32)
     exact(Quantize(spec, image), [source, np.array([0.5], F32), limits], target)
     exact(Dequantize(image, spec), [pixels(rng, image), np.array([0.37], F32), limits], target)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("scale", [0.1, 0.0371, 1e-3, 3.0, 1 / 3, 2**-126, 1e30])
+def test_quotients_are_rounded_as_division_rounds_them(exact, target, scale):
+    """Numbers next to those whose quotient lies between two integers, and some that are far away."""
+    divisor = F32(scale)
+    near = (np.arange(-140, 140, dtype=np.float32)[:, None] + F32(0.5)) * divisor
+    steps = np.nextafter(near, np.repeat([[-np.inf, near[0, 0], np.inf]], len(near), 0).astype(F32))
+    far = np.array([np.inf, -np.inf, 3e38, -3e38, 0.0, -0.0, 1e-45, 1e-38], F32)
+    source = np.resize(np.concatenate([near.ravel(), steps.ravel(), far]), (64, 19)).astype(F32)
+    image = Image(1, 1, 64, 19, 0, 16, "int8")
+    exact(Quantize(Spec(source.shape, "float32"), image), [source, np.array([divisor], F32), LIMITS], target)
