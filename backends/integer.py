@@ -20,7 +20,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from galen.backends.integer_rules import RULES, dequantize, quantize
+from galen.backends.integer_rules import RULES, biased, dequantize, quantize
 from galen.backends.qdq import integers, rounded
 from galen.backends.widen import widen
 from galen.ir import GalenError, Model, Node, Value
@@ -68,6 +68,8 @@ class _Run:
 
     def _integer(self, node: Node) -> bool:
         """Compute `node` and what follows it on integers, if it is an operator that does."""
+        if node.op_type == "MatMul" and (whole := biased(node)) and rounded(whole.addition):
+            return True  # with its bias
         rule, result = RULES.get(node.op_type), rounded(node)
         array = rule(node, result, self.get) if rule and result else None
         if array is None or result is None:

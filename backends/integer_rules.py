@@ -1,13 +1,14 @@
 """How operators between DequantizeLinear and QuantizeLinear compute on integers; formulas in `backends.integer`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from galen.backends.integer_windows import convolve, geometry, windows
 from galen.backends.kernels.int8_pool import ordered_sum
 from galen.backends.kernels.requantize import Grid, add, requantize, scales, terms
-from galen.backends.qdq import Integers, Rounded, activation, integers
+from galen.backends.qdq import Integers, Rounded, activation, integers, only_reader, rounded
 from galen.ir import Node, Value
 from galen.ir.edit import attribute, const_value
 from galen.ir.execute import reference
@@ -63,19 +64,51 @@ def layer(node: Node) -> Layer | None:
     x, w = activation(node.inputs[0]), integers(node.inputs[1])
     if x is None or w is None or w.constant is None or np.any(w.zero) or w.constant.dtype != np.int8:
         return None
-    bias = None
-    if len(node.inputs) > 2 and node.inputs[2] is not None:
-        b = integers(node.inputs[2])
-        if b is None or b.constant is None or b.constant.dtype != np.int32:
-            return None
-        if not np.array_equal(np.broadcast_to(b.scale, b.constant.shape), _bias_scale(x, w, b.constant)):
-            return None
-        bias = b.constant
-    return Layer(x, w, w.constant, bias)
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    bias = _bias(value, x, w)
+    return None if value is not None and bias is None else Layer(x, w, w.constant, bias)
 
 
-def _bias_scale(x: Integers, w: Integers, bias: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(F32(x.scale.item()) * w.scale.astype(F32), bias.shape)
+def _bias(value: Value | None, x: Integers, w: Integers) -> np.ndarray | None:
+    """Return the int32 behind a bias if they count what products of `x` and `w` do."""
+    b = integers(value)
+    if b is None or b.constant is None or b.constant.dtype != np.int32:
+        return None
+    grid_ = np.broadcast_to(F32(x.scale.item()) * w.scale.astype(F32), b.constant.shape)
+    return b.constant if np.array_equal(np.broadcast_to(b.scale, b.constant.shape), grid_) else None
+
+
+@dataclass(frozen=True)
+class Biased:
+    """A MatMul, which has no bias, and the Add that alone reads it and adds one."""
+
+    product: Node
+    addition: Node
+    layer: Layer
+
+
+def biased(node: Node) -> Biased | None:
+    """Return the MatMul and Add of which `node` is one, None where it is neither."""
+    if node.op_type == "MatMul":
+        product, addition = node, only_reader(node.outputs[0])
+    else:
+        addition = node
+        product = next((p for v in node.inputs if v and (p := v.producer()) and p.op_type == "MatMul"), None)
+    if product is None or addition is None or addition.op_type != "Add":
+        return None
+    if only_reader(product.outputs[0]) is not addition or (found := layer(product)) is None:
+        return None
+    other = addition.inputs[1 if addition.inputs[0] is product.outputs[0] else 0]
+    bias = _bias(other, found.x, found.w)
+    if bias is None or bias.shape != found.weights.shape[-1:]:
+        return None
+    return Biased(product, addition, Layer(found.x, found.w, found.weights, bias))
+
+
+def result(node: Node) -> Rounded | None:
+    """Return how the output of a layer, its bias added, is quantized."""
+    whole = biased(node)
+    return rounded(whole.addition if whole else node)
 
 
 def _conv(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
@@ -102,7 +135,8 @@ def _gemm(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
 
 
 def _matmul(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
-    found = layer(node)
+    whole = biased(node)
+    found = whole.layer if whole else layer(node)
     if found is None or found.weights.ndim != 2 or (found.w.scale.size > 1 and found.w.axis % 2 != 1):
         return None
     return _multiply(found, found.weights, to, get)
@@ -121,6 +155,8 @@ def _both(node: Node) -> tuple[Integers, Integers] | None:
 
 
 def _sum_or_table(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    if (whole := biased(node)) is not None:
+        return _matmul(whole.product, to, get)
     if (operands := _both(node)) is None:
         return _tabled(node, to, get)
     a, b = operands

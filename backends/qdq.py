@@ -70,12 +70,12 @@ def activation(value: Value | None) -> Integers | None:
     return found
 
 
-def rounded(node: Node) -> Rounded | None:
-    """Return how the only output of `node` is quantized, None when anything but a quantization reads it."""
-    value = node.outputs[0]
+def rounded(node: Node, index: int = 0) -> Rounded | None:
+    """Return how an output of `node` is quantized, None when anything but a quantization reads it."""
+    value = node.outputs[index]
     between: list[Node] = []
     low, high = -np.inf, np.inf
-    while (reader := _only_reader(value)) is not None and (bounds := clip_bounds(reader)) is not None:
+    while (reader := only_reader(value)) is not None and (bounds := clip_bounds(reader)) is not None:
         low, high = (min(max(bound, bounds[0]), bounds[1]) for bound in (low, high))
         between.append(reader)
         value = reader.outputs[0]
@@ -95,14 +95,15 @@ def stored(
     step, move, limits = np.float32(scale.item()), int(zero.item()), np.iinfo(zero.dtype)
     low, high = (int(np.clip(np.rint(np.float32(b) / step) + move, limits.min, limits.max)) for b in bounds)
     q, nodes = quantize.outputs[0], (*before, quantize)
-    clip = _only_reader(q)
+    clip = only_reader(q)
     if clip is not None and clip.op_type == "Clip" and (narrow := clip_bounds(clip)) is not None:
         low, high = (int(np.clip(bound, *narrow)) for bound in (low, high))
         q, nodes = clip.outputs[0], (*nodes, clip)
     return Rounded(q, step, move, low, high, zero.dtype, nodes)
 
 
-def _only_reader(value: Value) -> Node | None:
+def only_reader(value: Value) -> Node | None:
+    """Return the node that alone reads `value`, None when there are several or the model returns it."""
     uses = list(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
 

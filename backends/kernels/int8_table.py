@@ -44,24 +44,42 @@ class Int8Table(Kernel):
         with emit(self.args, target) as e:
             image, table, limits, out = e.args
             clear_border(e, sink, out, e.T.Cast("int8", e.load(limits, 0)))
-            rows = [e.let(e.load(table, i * VECTOR, lanes=VECTOR)) for i in range(VECTOR)] if e.arm else []
-            lanes = VECTOR if e.arm else 1
+            rows = Table(e, table)
+            lanes = rows.lanes
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // lanes) as c:
                 value = e.load(image, n, y + source.border, x + source.border, c * lanes, lanes=lanes)
-                found = _look_up(e, rows, value) if e.arm else e.load(table, e.T.Cast("int32", value) + 128)
-                e.store(out, found, n, y + sink.border, x + sink.border, c * lanes, lanes=lanes)
+                e.store(out, rows.look_up(value), n, y + sink.border, x + sink.border, c * lanes, lanes=lanes)
         return e.function
 
 
-def _look_up(e: Emitter, rows: list[Expr], value: Expr) -> Expr:
-    """Look up 16 numbers in four quarters of the table: an index that is not in the quarter leaves what was found."""
+class Table:
+    """256 int8 in registers, or in memory where there is no instruction for it.
 
-    def splat(number: int) -> Expr:
-        return e.T.broadcast(e.T.IntImm("int8", number), VECTOR)
+    Attributes:
+        lanes: numbers that are looked up at once.
+    """
 
-    index = e.let(value ^ splat(-128))
-    found = intrinsic(e, "int8x16", "llvm.aarch64.neon.tbl4", *rows[:4], index)
-    for quarter in (1, 2, 3):
-        index = e.let(index - splat(64))
-        found = intrinsic(e, "int8x16", "llvm.aarch64.neon.tbx4", found, *rows[quarter * 4 : quarter * 4 + 4], index)
-    return found
+    def __init__(self, e: Emitter, buffer: Expr, first: int = 0) -> None:
+        self.e, self.buffer, self.first = e, buffer, first
+        self.lanes = VECTOR if e.arm else 1
+        starts = range(first, first + 256, VECTOR) if e.arm else ()
+        self.rows = [e.let(e.load(buffer, start, lanes=VECTOR)) for start in starts]
+
+    def look_up(self, value: Expr) -> Expr:
+        """Return what stands in the place of `lanes` int8.
+
+        ARM looks in four quarters, one after the other: an index that is not in a quarter leaves what was found.
+        """
+        e = self.e
+        if not e.arm:
+            return e.load(self.buffer, self.first + e.T.Cast("int32", value) + 128)
+        index = e.let(value ^ _splat(e, -128))
+        found = intrinsic(e, "int8x16", "llvm.aarch64.neon.tbl4", *self.rows[:4], index)
+        for row in (4, 8, 12):
+            index = e.let(index - _splat(e, 64))
+            found = intrinsic(e, "int8x16", "llvm.aarch64.neon.tbx4", found, *self.rows[row : row + 4], index)
+        return found
+
+
+def _splat(e: Emitter, number: int) -> Expr:
+    return e.T.broadcast(e.T.IntImm("int8", number), VECTOR)

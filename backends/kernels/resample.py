@@ -24,12 +24,14 @@ class Resample(Kernel):
 
     Attributes:
         taps: rows and columns that an output reads: 1 nearest, 2 linear, 4 cubic. A single tap has weight 1.
+        fill: what stands for zero in the border: the zero point of integers, which have single taps.
     """
 
     source: Image
     sink: Image
     taps: tuple[int, int]
     steps: tuple[Step, ...] = ()
+    fill: int = 0
     family: ClassVar[str] = "resample"
     macs: ClassVar[int] = 0
 
@@ -54,13 +56,13 @@ class Resample(Kernel):
         value = np.einsum("nhtwc,ht->nhwc", pixels[:, rows], of_rows if self.taps[0] > 1 else np.ones_like(of_rows))
         weights = of_columns if self.taps[1] > 1 else np.ones_like(of_columns)
         value = np.einsum("nhwtc,wt->nhwc", value[:, :, columns], weights)
-        return [self.sink.place(apply_steps(self.steps, value.astype(np.float32), others))]
+        return [self.sink.place(apply_steps(self.steps, value.astype(np.float32), others), self.fill)]
 
     def tir(self, target: Target) -> "PrimFunc":
         """Return a loop over the sink's pixels and vectors of channels."""
         sink = self.sink
         with emit(self.args, target) as e:
-            clear_border(e, sink, e.args[-1])
+            clear_border(e, sink, e.args[-1], e.T.Cast(sink.dtype, e.T.int32(self.fill)))
             with e.loop(sink.n) as n, e.loop(sink.h) as y:
                 rows = _taps(e, e.args[1], e.args[2], y, self.taps[0])
                 with e.loop(sink.w) as x:
@@ -81,7 +83,7 @@ class Resample(Kernel):
             value = emit_steps(e, self.steps, e.args[5:-1], total, (n, y, x, c), lanes=lanes)
             e.store(e.args[-1], value, n, y + self.sink.border, x + self.sink.border, c, lanes=lanes)
 
-        e.each_vector(self.sink.channels, output)
+        e.each_vector(self.sink.channels, output, e.lanes_of(self.sink.dtype))
 
 
 def _taps(e: Emitter, table: Any, weights: Any, at: Expr, count: int) -> list[tuple[Expr, Expr | None]]:

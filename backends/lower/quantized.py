@@ -4,15 +4,17 @@ A rule takes a node whose activations are dequantized and whose output is quanti
 everything between. What has no rule computes in fp32 between Dequantize and Quantize, as the graph says.
 """
 
+from galen.backends.lower.quantized_channels import concat, split
 from galen.backends.lower.quantized_edges import dequantize, quantize
 from galen.backends.lower.quantized_elementwise import add, function, multiply
 from galen.backends.lower.quantized_layers import convolution, gemm, matmul
-from galen.backends.lower.quantized_moves import move, reshape
+from galen.backends.lower.quantized_moves import move, reshape, resize
 from galen.backends.lower.quantized_pooling import average, max_pool
 
 __all__ = [
     "add",
     "average",
+    "concat",
     "convolution",
     "dequantize",
     "function",
@@ -23,4 +25,6 @@ __all__ = [
     "multiply",
     "quantize",
     "reshape",
+    "resize",
+    "split",
 ]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from galen.backends.integer_rules import biased, layer, result
 from galen.backends.integer_rules import dequantize as in_numpy
-from galen.backends.integer_rules import layer
 from galen.backends.integer_rules import quantize as rounded_to
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.int8_layout import Dequantize, Quantize
@@ -34,17 +34,17 @@ def fold_weights(model: Model) -> None:
         if found is None or found.constant is None or node.outputs[0].is_graph_output():
             continue
         readers = [use.node for use in node.outputs[0].uses()]
-        if not any(_reads_integers(reader) for reader in readers if _is_layer(reader)):
+        if not any(map(_reads_integers, readers)):
             array = in_numpy(found.constant, found)
             replace_uses(node.outputs[0], new_initializer(model.graph, array, f"{node.outputs[0].name}_folded"))
 
 
 def _reads_integers(node: Node) -> bool:
-    return (layer(node) is not None and rounded(node) is not None) or narrow(node) is not None
-
-
-def _is_layer(node: Node) -> bool:
-    return node.op_type in ("Conv", "Gemm", "MatMul")
+    if node.op_type == "Add":
+        return biased(node) is not None and rounded(node) is not None
+    if node.op_type not in ("Conv", "Gemm", "MatMul"):
+        return False
+    return (layer(node) is not None and result(node) is not None) or narrow(node) is not None
 
 
 def quantize(low: Lowering, node: Node) -> bool:

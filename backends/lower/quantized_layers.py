@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galen.backends.integer_rules import Layer, grid, layer
+from galen.backends.integer_rules import Layer, biased, grid, layer, result
 from galen.backends.kernels.base import Image
 from galen.backends.kernels.int8_conv import Int8Conv
 from galen.backends.kernels.int8_depthwise import DepthwiseConv
@@ -74,12 +74,15 @@ def gemm(low: Lowering, node: Node) -> bool:
 
 
 def matmul(low: Lowering, node: Node) -> bool:
-    """Lower MatMul with a constant matrix."""
-    found, to = layer(node), rounded(node)
+    """Lower MatMul with a constant matrix, and the addition of a bias."""
+    whole, to = biased(node), result(node)
+    found = whole.layer if whole else layer(node)
     if found is None or to is None or found.weights.ndim != 2 or len(low.shape(found.x.q)) == 4:
         return False
     if found.w.scale.size > 1 and found.w.axis % 2 != 1:
         return False
+    if whole:
+        low.absorb(whole.addition)
     filters = Filters(found.weights.T[:, :, None, None])
     _append(low, node, Convolution(found, to, image(low, found.x), filters, Window(1, 1)))
     return True

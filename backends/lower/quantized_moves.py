@@ -1,6 +1,7 @@
 """Operators that move integers and keep their scale."""
 
 from galen.backends.kernels.layout import Move
+from galen.backends.kernels.resample import Resample
 from galen.backends.lower.integers import (
     form,
     image,
@@ -12,6 +13,7 @@ from galen.backends.lower.integers import (
     zero_point,
 )
 from galen.backends.lower.lowering import Lowering
+from galen.backends.lower.resize import tables_of
 from galen.backends.lower.shape import slice_steps, zero_pads
 from galen.backends.qdq import Rounded, activation, rounded
 from galen.ir import Node
@@ -31,6 +33,23 @@ def reshape(low: Lowering, node: Node) -> bool:
     sink = form(low, to.q)
     low.absorb(*to.nodes)
     low.alias(to.q, low.view(buffer, sink.spec.shape), sink)
+    publish(low, to, node)
+    return True
+
+
+def resize(low: Lowering, node: Node) -> bool:
+    """Lower Resize of images to the nearest pixel."""
+    x, to = activation(node.inputs[0]), rounded(node)
+    if x is None or to is None or not same(x, to) or len(low.shape(x.q)) != 4:
+        return False
+    tables = tables_of(node, low.shape(x.q), low.shape(to.q))
+    if tables is None or any(places.shape[1] != 1 for places, _ in tables):
+        return False
+    buffer, source = image(low, x)
+    sink = form(low, to.q, readers_border(low, to.q))
+    constants = [low.constant(array) for table in tables for array in table]
+    kernel = Resample(source, sink, (1, 1), fill=zero_point(x))
+    low.call(kernel, (buffer, *constants, store(low, to, sink, node)), node)
     publish(low, to, node)
     return True
 

@@ -36,18 +36,9 @@ ROUNDING: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def resize(low: Lowering, node: Node) -> bool:
     """Lower Resize (nearest, linear, cubic) and Upsample along the columns and rows of fp32 images."""
     shape, result = low.shape(node.inputs[0]), low.shape(node.outputs[0])
-    if len(shape) not in (3, 4) or shape[:2] != result[:2] or low.spec(node.outputs[0]).dtype != "float32":
+    tables = tables_of(node, shape, result)
+    if tables is None or low.spec(node.outputs[0]).dtype != "float32":
         return False
-    if attribute(node, "antialias", 0):
-        raise GalenError("antialias is not known here", where=f"node {node.name}", hint="set it to 0")
-    if _transformation(node) not in COORDINATES:
-        return False
-    scales = _scales(node, shape, result)
-    if scales is None:
-        return False
-    tables = [_table(node, *axis) for axis in zip(shape[2:], result[2:], scales[2:], strict=True)]
-    if len(shape) == 3:
-        tables.insert(0, (np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32)))
     n, c, h, w = image_axes(result)
     after = epilogue(low, node.outputs[0], Image(n, h, w, c))
     source, sink = low.image(node.inputs[0]), Image(n, h, w, c, low.border(after.value))
@@ -55,6 +46,19 @@ def resize(low: Lowering, node: Node) -> bool:
     constants = [low.constant(array) for table in tables for array in table]
     low.call(kernel, (source.buffer, *constants, *after.operands, low.define(after.value, sink)), node)
     return True
+
+
+def tables_of(node: Node, shape: tuple[int, ...], result: tuple[int, ...]) -> list[Table] | None:
+    """Return the tables of rows and columns, None unless an image is resized, in a known way."""
+    if len(shape) not in (3, 4) or shape[:2] != result[:2]:
+        return None
+    if attribute(node, "antialias", 0):
+        raise GalenError("antialias is not known here", where=f"node {node.name}", hint="set it to 0")
+    scales = _scales(node, shape, result) if _transformation(node) in COORDINATES else None
+    if scales is None:
+        return None
+    tables = [_table(node, *axis) for axis in zip(shape[2:], result[2:], scales[2:], strict=True)]
+    return tables if len(shape) == 4 else [(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32)), *tables]
 
 
 def depth_to_space(low: Lowering, node: Node) -> bool:
