@@ -14,6 +14,7 @@ from galen.agents.replay import Replay
 from galen.agents.searcher import Outcome
 from galen.agents.walk import Walk
 from galen.passes.policy import Policy
+from galen.passes.space import Space
 
 
 @dataclass
@@ -41,6 +42,11 @@ class Layerwise:
         self._aim = Aim(self.problem, walk)
         self._ddpg = Ddpg(len(self.features), len(self.parameters), self.hyper, self._generator)
         self._replay = Replay.empty(self.hyper.capacity, len(self.features), len(self.parameters))
+
+    @property
+    def reach(self) -> Space:
+        """The part of the problem's space that this agent decides."""
+        return self._aim.walk.reach
 
     def ask(self) -> Policy:
         """Return the actor's policy with exploration, fitted to the latency that the goal allows."""

@@ -50,6 +50,16 @@ class Walk:
                 steps.append(Step(layer, led))
         return cls(space, parameters, reference_bits, tuple(steps))
 
+    @property
+    def reach(self) -> Space:
+        """The part of the space that the actions can reach."""
+        groups, layers = self.space.groups, self.space.layers
+        if SPARSITY not in self.parameters:
+            groups = tuple(replace(group, counts=(group.size,)) for group in groups)
+        if WEIGHT not in self.parameters:
+            layers = tuple(replace(layer, widths=(FP32,)) for layer in layers)
+        return replace(self.space, groups=groups, layers=layers)
+
     def start(self) -> Policy:
         """Return the policy before the first step: everything whole, in floating point."""
         return self.space.legal(Policy())

@@ -89,20 +89,19 @@ class Biased:
 
 def biased(node: Node) -> Biased | None:
     """Return the MatMul and Add of which `node` is one, None where it is neither."""
-    if node.op_type == "MatMul":
-        product, addition = node, only_reader(node.outputs[0])
-    else:
-        addition = node
-        product = next((p for v in node.inputs if v and (p := v.producer()) and p.op_type == "MatMul"), None)
-    if product is None or addition is None or addition.op_type != "Add":
+    addition = only_reader(node.outputs[0]) if node.op_type == "MatMul" else node
+    if addition is None or addition.op_type != "Add":
         return None
-    if only_reader(product.outputs[0]) is not addition or (found := layer(product)) is None:
-        return None
-    other = addition.inputs[1 if addition.inputs[0] is product.outputs[0] else 0]
-    bias = _bias(other, found.x, found.w)
-    if bias is None or bias.shape != found.weights.shape[-1:]:
-        return None
-    return Biased(product, addition, Layer(found.x, found.w, found.weights, bias))
+    for index, other in ((0, 1), (1, 0)):
+        value, bias = addition.inputs[index], addition.inputs[other]
+        product = value.producer() if value is not None else None
+        if product is None or product.op_type != "MatMul" or only_reader(product.outputs[0]) is not addition:
+            continue
+        found = layer(product)
+        added = _bias(bias, found.x, found.w) if found else None
+        if found is not None and added is not None and added.shape == found.weights.shape[-1:]:
+            return Biased(product, addition, Layer(found.x, found.w, found.weights, added))
+    return None
 
 
 def result(node: Node) -> Rounded | None:

@@ -11,11 +11,10 @@ _PIXEL = 2
 def samples(spec: Spec) -> np.ndarray:
     """Return small values, not negative, the same every time: times must not depend on chance."""
     dtype = np.dtype(spec.dtype)
-    counted = np.arange(int(np.prod(spec.shape)))
+    extent = 5
     if isinstance(spec, Places):
-        values = counted % spec.extent
+        extent = spec.extent
     elif dtype.kind == "i" and dtype.itemsize > _PIXEL:
-        values = counted * 0
-    else:
-        values = counted % 5 / 4 if dtype.kind == "f" else counted % 5
-    return values.astype(dtype).reshape(spec.shape)
+        extent = 1
+    values = np.arange(int(np.prod(spec.shape))) % extent
+    return (values / 4 if dtype.kind == "f" else values).astype(dtype).reshape(spec.shape)

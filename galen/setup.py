@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from galen.agents.catalogue import LEARNERS, make
+from galen.agents.catalogue import make
 from galen.agents.knapsack import Knapsack
+from galen.agents.layerwise import Layerwise
 from galen.agents.problem import Problem
 from galen.agents.searcher import Outcome, Searcher
 from galen.agents.warm_start import Given, WarmStart
@@ -54,19 +55,19 @@ class Setup:
     def searcher(self, options: SearchOptions) -> Searcher:
         """Return the searcher, at its beginning."""
         searcher = make(options.agent, self.problem, faithful=options.faithful, reward=options.reward)
-        first = self._first(options)
+        first = self._first(options, searcher.reach) if isinstance(searcher, Layerwise) else None
         return searcher if first is None else WarmStart(*first, searcher)
 
-    def _first(self, options: SearchOptions) -> tuple[Searcher, int] | None:
-        """Return who proposes the first policies, and how many; None: the searcher itself."""
-        if options.warm_start == "none" or options.agent not in LEARNERS:
+    def _first(self, options: SearchOptions, space: Space) -> tuple[Searcher, int] | None:
+        """Return who proposes the first policies, of `space`, and how many; None: the searcher itself."""
+        if options.warm_start == "none":
             return None
         if options.warm_start == "knapsack":
-            return Knapsack(self.problem), WARM_ALLOCATIONS
+            return Knapsack(replace(self.problem, space=space)), WARM_ALLOCATIONS
         with Journal.open(Path(options.warm_start) / JOURNAL) as journal:
             known = [episode for episode in journal.episodes() if episode.outcome.error is None]
         known.sort(key=lambda episode: self.problem.goal.rank(episode.outcome))
-        policies = [self.problem.space.legal(episode.policy) for episode in known[:WARM_POLICIES]]
+        policies = [space.legal(episode.policy) for episode in known[:WARM_POLICIES]]
         return (Given(policies), len(policies)) if policies else None
 
 

@@ -4,7 +4,7 @@
 to the bit. Where what follows computes in integers the pair stays, because lowering finds them by it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,20 +23,19 @@ IMAGES = frozenset({"Concat", "MaxPool", "Pad", "Resize", "Slice", "Split"})
 def drop_spare_pairs(model: Model) -> None:
     """Remove pairs behind operators that only move numbers, in `model`."""
     for node in list(model.graph):
-        if node.op_type == "QuantizeLinear" and (readers := list(_pair(node))):
-            for reader in readers:
-                replace_uses(reader.outputs[0], node.inputs[0])
+        value = node.inputs[0] if node.op_type == "QuantizeLinear" else None
+        if value is not None:
+            for reader in _restoring(node, value):
+                replace_uses(reader.outputs[0], value)
 
 
-def _pair(quantize: Node) -> Iterator[Node]:
-    """Yield the DequantizeLinear nodes behind a QuantizeLinear, if neither changes anything nor is needed."""
-    value, q = quantize.inputs[0], quantize.outputs[0]
-    source = _moved(value)
+def _restoring(quantize: Node, value: Value) -> Sequence[Node]:
+    """Return the DequantizeLinear nodes behind a QuantizeLinear, if neither changes `value` nor is needed."""
+    q, source = quantize.outputs[0], _moved(value)
     if source is None or q.is_graph_output() or not _is_grid(source, quantize.inputs[1:]):
-        return
+        return ()
     readers = [use.node for use in q.uses()]
-    if all(_restores(reader, source) for reader in readers):
-        yield from readers
+    return readers if all(_restores(reader, source) for reader in readers) else ()
 
 
 def _restores(node: Node, source: Integers) -> bool:
@@ -57,15 +56,15 @@ def _takes_integers(node: Node) -> bool:
     return node.op_type in RULES or node.op_type == "QuantizeLinear"
 
 
-def _moved(value: Value | None) -> Integers | None:
+def _moved(value: Value) -> Integers | None:
     """Return the integers that stand behind `value` before it was moved."""
-    moves = 0
-    while value is not None and (node := value.producer()) is not None and node.op_type in MOVES and not node.domain:
-        value, moves = node.inputs[0], moves + 1
-    return activation(value) if moves else None
+    origin: Value | None = value
+    while origin is not None and (node := origin.producer()) is not None and node.op_type in MOVES and not node.domain:
+        origin = node.inputs[0]
+    return activation(origin) if origin is not value else None
 
 
-def _is_grid(source: Integers, parameters: tuple[Value | None, ...]) -> bool:
+def _is_grid(source: Integers, parameters: Sequence[Value | None]) -> bool:
     """Return whether scale and zero point are those of `source`."""
     scale, zero = (const_value(value) for value in (*parameters, None)[:2])
     if scale is None or zero is None or zero.dtype != source.zero.dtype:
