@@ -17,6 +17,7 @@ import numpy as np
 from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit, pieces
+from galen.backends.kernels.quotient import Divisor
 from galen.backends.kernels.requantize import LIMITS, narrow
 from galen.backends.target import Target
 
@@ -27,9 +28,6 @@ SCALE = Spec((1,), "float32")
 
 VECTOR = 16
 """int8 in a vector."""
-
-_FAR = 2.0**20
-"""No quotient beyond it matters: it is clipped."""
 
 
 def index(layout: Image | Spec, n: Expr, y: Expr, x: Expr, c: Expr) -> tuple[Expr, ...]:
@@ -82,42 +80,39 @@ class Quantize(Kernel):
         sink = self.sink
         with emit(self.args, target) as e:
             limits = [e.let(e.load(e.args[2], i)) for i in range(3)]
-            by = _Divisor(e, e.load(e.args[1], 0))
+            by = Divisor(e, e.load(e.args[1], 0))
             zero = e.T.Cast("int8", limits[0])
             clear_border(e, sink, e.args[3], zero)
             dense = not isinstance(self.source, Image) and len(self.source.shape) == 4
             vectors = _spec(self.source).dtype == "float32" and not dense
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:
                 done = self._vectors(e, (n, y, x), by, limits) if vectors else 0
-                with e.loop(sink.c - done) as c:
-                    if done < sink.c:
+                if done < sink.c:
+                    with e.loop(sink.c - done) as c:
                         self._element(e, (n, y, x, done + c), by, limits)
                 for at, lanes in pieces(sink.channels - sink.c, VECTOR):
                     padding = e.splat(zero, lanes, "int8")
                     e.store(e.args[3], padding, *index(sink, n, y, x, sink.c + at), lanes=lanes)
         return e.function
 
-    def _vectors(self, e: Emitter, pixel: tuple[Expr, Expr, Expr], by: "_Divisor", limits: Sequence[Expr]) -> int:
+    def _vectors(self, e: Emitter, pixel: tuple[Expr, Expr, Expr], by: Divisor, limits: Sequence[Expr]) -> int:
         """Quantize the channels of a pixel that fill vectors of fp32; return how many those are."""
         source, _, _, image = e.args
         done = 0
         for lanes in (VECTOR, VECTOR // 2, VECTOR // 4):
-            if lanes < e.lanes:
-                break
-            with e.loop((self.sink.c - done) // lanes) as index_:
-                if done + lanes > self.sink.c:
-                    continue
-                first = done + index_ * lanes
+            count = (self.sink.c - done) // lanes
+            if not count or lanes < e.lanes:
+                continue
+            with e.loop(count) as number:
+                first = done + number * lanes
                 places = (index(self.source, *pixel, first + v) for v in range(0, lanes, e.lanes))
                 ratios = [by.divide(e.load(source, *place, lanes=e.lanes), e.lanes) for place in places]
                 found = narrow(e, ratios, e.lanes, (limits[0], limits[1], limits[2]))
                 e.store(image, found, *index(self.sink, *pixel, first), lanes=lanes)
-            done += (self.sink.c - done) // lanes * lanes
+            done += count * lanes
         return done
 
-    def _element(
-        self, e: Emitter, place: tuple[Expr, Expr, Expr, Expr], by: "_Divisor", limits: Sequence[Expr]
-    ) -> None:
+    def _element(self, e: Emitter, place: tuple[Expr, Expr, Expr, Expr], by: Divisor, limits: Sequence[Expr]) -> None:
         source, _, _, image = e.args
         zero, low, high = limits
         value = e.load(source, *index(self.source, *place))
@@ -126,33 +121,6 @@ class Quantize(Kernel):
         else:
             value = e.T.Cast("int32", value) + low
         e.store(image, e.T.Cast("int8", value), *index(self.sink, *place))
-
-
-class _Divisor:
-    """Emits divisions by one number, rounded as division is; ARM cores multiply ten times faster than they divide.
-
-    With `y` the rounded reciprocal, `q` nearly the quotient and `x - q b` its remainder in one rounding, `q + (x - q b)
-    y` is nearer, and the second time the rounded quotient (Markstein, Computation of elementary functions, 1990).
-    Dividends are limited where quotients are far beyond every int8, so that nothing overflows.
-    """
-
-    def __init__(self, e: Emitter, divisor: Expr) -> None:
-        self.e, self.divisor = e, e.let(divisor)
-        if e.arm:
-            self.reciprocal, self.negative = e.let(e.T.float32(1) / self.divisor), e.let(-self.divisor)
-            self.most, self.least = e.let(self.divisor * e.T.float32(_FAR)), e.let(self.divisor * e.T.float32(-_FAR))
-
-    def divide(self, x: Expr, lanes: int) -> Expr:
-        """Return the quotient of a vector of `lanes`, or of a number."""
-        e = self.e
-        if not e.arm:
-            return x / e.splat(self.divisor, lanes)
-        y, b = e.splat(self.reciprocal, lanes), e.splat(self.negative, lanes)
-        x = e.let(e.T.min(e.T.max(x, e.splat(self.least, lanes)), e.splat(self.most, lanes)))
-        q = e.let(x * y)
-        for _ in range(2):
-            q = e.let(e.T.fma(e.T.fma(q, b, x), y, q))
-        return q
 
 
 def _round(e: Emitter, ratio: Expr, zero: Expr, low: Expr, high: Expr) -> Expr:
