@@ -1,7 +1,8 @@
 """Division by one number: ARM cores multiply ten times faster than they divide.
 
-With `y` the rounded reciprocal of `b`, `q` nearly the quotient, and `x - q b` its remainder in one rounding, `q + (x - q
-b) y` is nearer, and the second time the rounded quotient (Markstein, Computation of elementary functions, 1990).
+With `y` the rounded reciprocal of `b`, `q` nearly the quotient, and `x - q b` its remainder in one rounding,
+`q + (x - q b) y` is nearer, and the second time the rounded quotient (Markstein, Computation of elementary functions,
+1990).
 """
 
 from galen.backends.kernels.emit import Emitter, Expr
