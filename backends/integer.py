@@ -20,7 +20,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from galen.backends.integer_rules import RULES, biased, dequantize, quantize
+from galen.backends.integer_layers import biased
+from galen.backends.integer_rules import RULES, dequantize, quantize
 from galen.backends.qdq import integers, rounded
 from galen.backends.widen import widen
 from galen.ir import GalenError, Model, Node, Value

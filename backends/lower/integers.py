@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from galen.backends.integer_rules import layer
+from galen.backends.integer_layers import layer
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.int8_layout import Dequantize, Quantize
 from galen.backends.kernels.requantize import Grid

@@ -4,6 +4,7 @@ from galen.backends.lower.normalize import is_normalisation
 from galen.backends.lower.patterns import fuse_activations, fuse_group_norms, split_batch_norms
 from galen.backends.lower.precision import compute_in_single
 from galen.backends.lower.quantized_edges import fold_weights
+from galen.backends.lower.rerank import rerank
 from galen.backends.lower.spare_pairs import drop_spare_pairs
 from galen.backends.target import Target
 from galen.backends.widen import widen
@@ -46,6 +47,7 @@ def prepare(model: Model, target: Target, shapes: Shapes | None = None) -> Model
         expand_functions(copy, _is_defined)
     fuse_activations(copy)
     drop_spare_pairs(copy)
+    rerank(copy)
     fold_weights(copy)
     Simplify().apply(copy)
     infer(copy)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from galen.backends.integer_rules import biased, layer, result
+from galen.backends.integer_layers import biased, layer, result
 from galen.backends.integer_rules import dequantize as in_numpy
 from galen.backends.integer_rules import quantize as rounded_to
 from galen.backends.kernels.base import Image, Spec

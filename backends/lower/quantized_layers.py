@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galen.backends.integer_rules import Layer, biased, grid, layer, result
+from galen.backends.integer_layers import Layer, biased, layer, result
+from galen.backends.integer_rules import grid
 from galen.backends.kernels.base import Image
 from galen.backends.kernels.int8_conv import Int8Conv
 from galen.backends.kernels.int8_depthwise import DepthwiseConv

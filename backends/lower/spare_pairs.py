@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from galen.backends.integer_rules import RULES, biased, layer
+from galen.backends.integer_layers import biased, layer
+from galen.backends.integer_rules import RULES
 from galen.backends.qdq import Integers, activation
 from galen.ir import Model, Node, Value
 from galen.ir.edit import const_value, replace_uses

@@ -48,6 +48,30 @@ NETWORKS = {
         turned = Transpose<perm=[0,2,1,3,4]>(groups)
         shuffled = Reshape(turned, flat)
         y = Conv(shuffled, b) }""",
+    "a convolution of signals": """(float[1,3,20] x) => (float[1,6,10] y)
+        <float[18,3,5] a, float[18] b, float[18,1,3] c, float[6,18,1] d, float[6,36,1] e> {
+        first = Conv<pads=[2,2], strides=[2]>(x, a, b)
+        some = Relu(first)
+        deep = Conv<pads=[1,1], group=18>(some, c)
+        both = Concat<axis=1>(deep, some)
+        gate = Sigmoid(some)
+        large = MaxPool<kernel_shape=[3], strides=[1], pads=[1,1]>(gate)
+        sum = Add(deep, large)
+        more = Conv(both, e)
+        less = Conv(sum, d)
+        y = Add(more, less) }""",
+    "signals that meet something else": """(float[1,3,20] x) => (float[1,20,4] y, float[1,7,20] z)
+        <float[4,3,3] a, float[7,4,1] b> {
+        z0 = Conv<pads=[1,1]>(x, a)
+        turned = Transpose<perm=[0,2,1]>(z0)
+        y = Sigmoid(turned)
+        z = Conv(z0, b) }""",
+    "a product of channels last": """(float[2,5,6,20] x) => (float[2,5,6,7] y)
+        <float[20,33] a, float[33] b, float[33,7] c> {
+        product = MatMul(x, a)
+        sum = Add(product, b)
+        some = Sigmoid(sum)
+        y = MatMul(some, c) }""",
     "a product with a bias": """(float[1,7,20] x) => (float[1,7,6] y)
         <float[20,33] a, float[33] b, float[33,6] c, float[6] d> {
         product = MatMul(x, a)
