@@ -156,10 +156,12 @@ def _is_alike(node: Node, vector: Dims) -> bool:
 
 
 def _with_row(node: Node, names: Names) -> None:
-    """Put the axis of rows into what a node over one axis says of its window, and into its weights."""
+    """Put the axis of rows into what a node over one axis says of its axes, and into its weights."""
     for name in _PER_AXIS:
         if (values := attribute(node, name)) is not None:
             set_attribute(node, name, [1, *values])
+    if node.op_type == "Concat":
+        set_attribute(node, "axis", 1)
     if (pads := attribute(node, "pads")) is not None:
         set_attribute(node, "pads", [0, pads[0], 0, pads[1]])
     if node.op_type == "Conv":

@@ -53,7 +53,7 @@ NETWORKS = {
         first = Conv<pads=[2,2], strides=[2]>(x, a, b)
         some = Relu(first)
         deep = Conv<pads=[1,1], group=18>(some, c)
-        both = Concat<axis=1>(deep, some)
+        both = Concat<axis=-2>(deep, some)
         gate = Sigmoid(some)
         large = MaxPool<kernel_shape=[3], strides=[1], pads=[1,1]>(gate)
         sum = Add(deep, large)
