@@ -5,7 +5,7 @@ image of one row; a product of `[n, h, w, c]` with a matrix works on rows. Aroun
 them and treats all elements alike, the axes are changed: one axis put in, or all but the last joined.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -15,7 +15,7 @@ from galen.backends.integer_layers import layer
 from galen.backends.integer_rules import TABLED
 from galen.backends.qdq import integers
 from galen.ir import GalenError, Model, Node, Shape, Value
-from galen.ir.edit import Names, attribute, const_value, new_initializer, set_attribute
+from galen.ir.edit import Names, attribute, const_value, new_initializer, replace_uses, set_attribute
 from galen.ir.shapes import static_shape
 
 _SIGNAL, _IMAGE = 3, 4
@@ -59,33 +59,36 @@ def _rank(value: Value | None) -> int:
 
 def _change(model: Model, seed: Node, form: Form) -> None:
     """Give the values around `seed` the axes of `form`, as far as neighbours fit; where they do not, Reshape."""
-    graph, names, region = model.graph, Names(model), _region(seed, form)
+    names, region = Names(model), _region(seed, form)
     entries: dict[Value, Value] = {}
-    for node in [node for node in graph if node in region]:
+    for node in [node for node in model.graph if node in region]:
         for index in _data(node):
             value = node.inputs[index]
             if value is not None and value.producer() not in region:
                 if value not in entries:
                     before = _reshape(model, value, form.axes(static_shape(value) or ()), names)
-                    graph.insert_before(node, before)
+                    model.graph.insert_before(node, before)
                     entries[value] = before.outputs[0]
                 node.replace_input_with(index, entries[value])
         form.adapt(node, names)
     for node in region:
-        output = node.outputs[0]
-        shape = static_shape(output) or ()
-        output.shape = Shape(form.axes(shape))
-        readers = [use for use in output.uses() if use.node not in region]
-        if not readers and not output.is_graph_output():
-            continue
-        after = _reshape(model, output, shape, names)
-        graph.insert_after(node, after)
-        for use in readers:
-            use.node.replace_input_with(use.idx, after.outputs[0])
-        for place, value in enumerate(graph.outputs):
-            if value is output:
-                output.name, after.outputs[0].name = names.fresh(f"{output.name}_reranked"), output.name
-                graph.outputs[place] = after.outputs[0]
+        shape = static_shape(node.outputs[0]) or ()
+        node.outputs[0].shape = Shape(form.axes(shape))
+        if node.outputs[0].is_graph_output() or any(use.node not in region for use in node.outputs[0].uses()):
+            _restore(model, node, region, shape, names)
+
+
+def _restore(model: Model, node: Node, region: Collection[Node], shape: Dims, names: Names) -> None:
+    """Give what is not in `region`, and the caller, a value of the shape that the output of `node` had."""
+    output = node.outputs[0]
+    inside = [use for use in output.uses() if use.node in region]
+    after = _reshape(model, output, shape, names)
+    model.graph.insert_after(node, after)
+    replace_uses(output, after.outputs[0])
+    output.name = output.name or names.fresh(f"{after.outputs[0].name}_reranked")
+    for use in inside:
+        use.node.replace_input_with(use.idx, output)
+    after.replace_input_with(0, output)
 
 
 def _region(seed: Node, form: Form) -> dict[Node, None]:
