@@ -10,6 +10,7 @@ from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.border import clear_border
 from galen.backends.kernels.emit import Emitter, Expr, emit
 from galen.backends.kernels.requantize import LIMITS, TERMS, Sum, add, narrow
+from galen.backends.kernels.simd import smull16
 from galen.backends.target import Target
 
 if TYPE_CHECKING:
@@ -96,25 +97,49 @@ class Int8Mul(Kernel):
             sink, lanes = self.sink, 4 if e.arm else VECTOR
 
             bounds = [e.let(e.load(limits, i)) for i in range(3)]
-            a_zero, b_zero, y_zero, nothing = (e.T.broadcast(e.let(e.load(zeros, i)), lanes) for i in range(4))
-            y_zero, nothing = (e.let(e.T.Cast(f"float32x{lanes}", v)) for v in (y_zero, nothing))
+            sides = [
+                _Factor(e, *side, e.load(zeros, i)) for i, side in enumerate(((self.left, left), (self.right, right)))
+            ]
+            y_zero, nothing = (e.splat(e.let(e.T.Cast("float32", e.load(zeros, i))), lanes) for i in (2, 3))
             factor, back = e.splat(e.let(e.load(scale, 0)), lanes), e.let(bounds[0] - e.load(zeros, 2))
             clear_border(e, sink, out, e.T.Cast("int8", bounds[0]))
             with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x, e.loop(sink.channels // VECTOR) as c:
-                at = (n, y, x, c * VECTOR)
-                pairs = zip(read(e, self.left, left, at), read(e, self.right, right, at), strict=True)
-                products = [e.T.Cast(f"float32x{lanes}", (a - a_zero) * (b - b_zero)) for a, b in pairs]
+                a, b = (side.read((n, y, x, c * VECTOR)) for side in sides)
+                products = [e.T.Cast(f"float32x{lanes}", product) for product in _multiplied(e, a, b)]
                 values = [e.T.fma(p, factor, nothing) + y_zero for p in products]
                 result = narrow(e, values, lanes, (back, *bounds[1:]))
                 e.store(out, result, n, y + sink.border, x + sink.border, c * VECTOR, lanes=VECTOR)
         return e.function
 
 
+class _Factor:
+    """An image less its zero point."""
+
+    def __init__(self, e: Emitter, image: Image, buffer: Expr, zero: Expr) -> None:
+        self.e, self.image, self.buffer = e, image, buffer
+        self.zero = e.T.broadcast(e.let(e.T.Cast("int16", zero)), VECTOR)
+
+    def read(self, at: tuple[Expr, Expr, Expr, Expr]) -> Expr:
+        """Return 16 channels of a pixel, int16."""
+        return self.e.let(self.e.T.Cast(f"int16x{VECTOR}", _bytes(self.e, self.image, self.buffer, at)) - self.zero)
+
+
+def _multiplied(e: Emitter, a: Expr, b: Expr) -> list[Expr]:
+    """Return the products of 16 int16 as int32, in vectors of the target."""
+    if e.arm:
+        return [smull16(e, e.part(a, i, 4, VECTOR), e.part(b, i, 4, VECTOR)) for i in range(0, VECTOR, 4)]
+    wide = f"int32x{VECTOR}"
+    return [e.T.Cast(wide, a) * e.T.Cast(wide, b)]
+
+
 def read(e: Emitter, image: Image, buffer: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> list[Expr]:
     """Return 16 channels of a pixel as int32, in vectors of the target; a single pixel stands for all."""
+    lanes = 4 if e.arm else VECTOR
+    wide = e.let(e.T.Cast(f"int16x{VECTOR}", _bytes(e, image, buffer, at)))
+    return [e.T.Cast(f"int32x{lanes}", e.part(wide, i, lanes, VECTOR)) for i in range(0, VECTOR, lanes)]
+
+
+def _bytes(e: Emitter, image: Image, buffer: Expr, at: tuple[Expr, Expr, Expr, Expr]) -> Expr:
     n, y, x, c = at
     n, y, x = (0 if extent == 1 else i for i, extent in ((n, image.n), (y, image.h), (x, image.w)))
-    bytes_ = e.let(e.load(buffer, n, y + image.border, x + image.border, c, lanes=VECTOR))
-    lanes = 4 if e.arm else VECTOR
-    wide = e.let(e.T.Cast(f"int32x{VECTOR}", bytes_))
-    return [e.part(wide, i, lanes, VECTOR) for i in range(0, VECTOR, lanes)]
+    return e.let(e.load(buffer, n, y + image.border, x + image.border, c, lanes=VECTOR))
