@@ -1,5 +1,6 @@
 """The end of a search: the best candidates scored on all data, the winner fine-tuned, built whole, run and compared."""
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ from galen.outputs import save_best, save_front
 from galen.pareto import front
 from galen.passes.quantizable import WIDEST
 from galen.passes.recover import Progress, finetune
+from galen.passes.recover.training import FLOAT, QUANTIZED, steps_of
 from galen.setup import Setup
 from galen.watcher import SearchWatcher
 
@@ -91,20 +93,22 @@ class Finisher:
         model = compress.recovered(episode.policy, Stopwatch())
         integer = INTEGER_SHARE if any(min(astuple(b)) <= WIDEST for b in episode.policy.layers.values()) else 0.0
         generator = np.random.default_rng(self.options.seed)
-        self._train(model, (1 - integer) * epochs, generator, begun=0.0)
+        floats, integers = (1 - integer) * epochs, integer * epochs
+        samples = len(self.setup.subject.train)
+        before = steps_of(floats, samples, FLOAT)
+        total = before + (steps_of(integers, samples, QUANTIZED) if integer else 0)
+        self._train(model, floats, generator, lambda step: self.watcher.training(step, total))
         compress.quantize(model, episode.policy)
         if integer:
-            self._train(model, integer * epochs, generator, begun=1 - integer)
+            self._train(model, integers, generator, lambda step: self.watcher.training(before + step, total))
         return self._finalist(episode, model)
 
-    def _train(self, model: Model, epochs: float, generator: np.random.Generator, begun: float) -> None:
-        """Train for `epochs`, and report them as what follows after the share `begun` of all training."""
-        subject, whole = self.setup.subject, float(self.options.finetune_epochs)
-        augment = self.options.augment
+    def _train(self, model: Model, epochs: float, generator: np.random.Generator, taken: Callable[[int], None]) -> None:
+        """Train for `epochs`, and say after each step how many were taken."""
+        subject, augment = self.setup.subject, self.options.augment
 
         def report(progress: Progress) -> None:
-            steps = round(progress.steps * whole / epochs)
-            self.watcher.training(round(begun * steps) + progress.step, steps)
+            taken(progress.step)
 
         finetune(model, subject.train, epochs, generator, reference=subject.model, augment=augment, report=report)
 

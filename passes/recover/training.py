@@ -109,9 +109,14 @@ def finetune(
         GalenError: neither labels nor reference, an operator that cannot be trained, or a loss that is not finite.
     """
     recipe = recipe or _recipe(candidate)
-    steps = max(int(epochs * (len(train) // recipe.batch)), 1)
+    steps = steps_of(epochs, len(train), recipe)
     run = _Run(steps, recipe, crop_and_flip if augment else None, report, generator)
     run.train(candidate, reference, train, _shuffled(len(train), recipe.batch, steps, generator))
+
+
+def steps_of(epochs: float, samples: int, recipe: Recipe) -> int:
+    """Return how many steps `finetune` takes."""
+    return max(int(epochs * (samples // recipe.batch)), 1)
 
 
 def _recipe(candidate: Model) -> Recipe:
