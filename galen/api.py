@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from galen.agreement import Arrays
 from galen.backends import build
 from galen.backends.accuracy import Accuracy, Score
 from galen.backends.targets import find
@@ -18,7 +19,7 @@ from galen.ir.dataset import open_dataset
 from galen.ir.execute import random_inputs
 from galen.ir.io import load
 from galen.ir.shapes import Shapes, input_shapes
-from galen.measurement import Arrays, Measurement
+from galen.measurement import Measurement
 from galen.measurement import measure as run_measure
 from galen.objective import Objective
 from galen.options import SearchOptions

@@ -7,12 +7,12 @@ import numpy as np
 
 from galen.agents.goal import Goal
 from galen.agents.searcher import Outcome
+from galen.agreement import compare
 from galen.backends.build import lower
 from galen.candidate import Stopwatch
 from galen.ir import GalenError, Model
 from galen.ir.execute import random_inputs
 from galen.journal import Episode, Journal
-from galen.measurement import compare
 from galen.options import SearchOptions
 from galen.outputs import save_best, save_front
 from galen.pareto import front
