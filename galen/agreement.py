@@ -30,9 +30,9 @@ def compare(model: Model, actual: Arrays, inputs: Arrays, *, where: str) -> floa
     rounds = any(map(_rounds, all_nodes(model)))
     limits = {name: (ROUNDED if rounds else EXACT) * _largest(array) for name, array in expected.items()}
     beyond = [name for name, error in errors.items() if not error <= limits[name]]
-    unrest_ = unrest(model, inputs, expected) if beyond and rounds else {}
+    slack = unrest(model, inputs, expected) if beyond and rounds else {}
     for name in beyond:
-        if not errors[name] <= MARGIN * unrest_.get(name, 0.0):
+        if not errors[name] <= MARGIN * slack.get(name, 0.0):
             text = f"output {name} differs by {errors[name]:.3g} from onnxruntime's"
             raise GalenError(text, where=where, hint="please report the model")
     return max(errors.values(), default=0.0)
