@@ -159,14 +159,15 @@ def test_two_searches_that_share_a_cache_at_once_find_what_one_finds(options: Se
 
 
 def workers_of(process: "subprocess.Popen[bytes]") -> list[int]:
-    """Return the numbers of the processes that `process` started and that live."""
+    """Return the numbers of the workers of `process` that live: it starts others too, a linker for one."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(") ")[2].split()
+            command = (folder / "cmdline").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(fields[1]) == process.pid and fields[0] != "Z":
+        if int(fields[1]) == process.pid and fields[0] != "Z" and b"galen.workers" in command:
             found.append(int(folder.name))
     return found
 
