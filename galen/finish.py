@@ -7,7 +7,7 @@ import numpy as np
 
 from galen.agents.goal import Goal
 from galen.agents.searcher import Outcome
-from galen.agreement import compare
+from galen.agreement import Arrays, verify
 from galen.backends.build import lower
 from galen.candidate import Stopwatch
 from galen.ir import GalenError, Model
@@ -125,5 +125,8 @@ class Finisher:
         """Run the whole network on the target and compare it with onnxruntime."""
         subject = self.setup.subject
         inputs = random_inputs(winner.model, np.random.default_rng(0), subject.shapes)
-        program = lower(winner.model, subject.target, subject.shapes)
-        compare(winner.model, subject.runner.outputs(program, inputs), inputs, where=subject.target.name)
+
+        def compute(asked: Model) -> Arrays:
+            return subject.runner.outputs(lower(asked, subject.target, subject.shapes), inputs)
+
+        verify(winner.model, compute, inputs, where=subject.target.name)

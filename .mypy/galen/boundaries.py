@@ -1,0 +1,1 @@
+../../galen/boundaries.py
