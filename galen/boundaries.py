@@ -13,12 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir
 
 from galen.backends.qdq import Rounded, stored
-from galen.ir import DataType, Model, Node, Value
+from galen.ir import Model, Node, Value
 from galen.ir.clone import clone
-from galen.ir.edit import Names, const_value
+from galen.ir.edit import Names, const_value, new_initializer
 from galen.ir.execute import run
 
 Arrays = Mapping[str, np.ndarray]
@@ -81,19 +80,15 @@ def resume(model: Model, inputs: Arrays, integers: Arrays) -> dict[str, np.ndarr
         inputs: by name.
         integers: by name, of every boundary.
     """
-    copy, names, given = clone(model), Names(model), dict(inputs)
+    copy, names = clone(model), Names(model)
     found = boundaries(copy)
     sources = [boundary.node.inputs[0] for boundary in found]
     _add_outputs(copy, [value for value in sources if value is not None and not value.is_graph_input()])
     for boundary in found:
-        q, name = boundary.rounding.q, names.fresh(boundary.name)
-        dtype = DataType.from_numpy(boundary.rounding.dtype)
-        own = onnx_ir.Value(name=name, shape=q.shape, type=onnx_ir.TensorType(dtype))
-        for use in tuple(q.uses()):
-            use.node.replace_input_with(use.idx, own)
-        copy.graph.inputs.append(own)
-        given[name] = integers[boundary.name]
-    return {**inputs, **run(copy, given, optimize=False)}
+        given = new_initializer(copy.graph, integers[boundary.name], names.fresh(boundary.name))
+        for use in tuple(boundary.rounding.q.uses()):
+            use.node.replace_input_with(use.idx, given)
+    return {**inputs, **run(copy, inputs, optimize=False)}
 
 
 def _add_outputs(model: Model, values: Sequence[Value]) -> None:
