@@ -8,17 +8,14 @@ Make = Callable[[], np.ndarray]
 
 
 class Constants(Mapping[int, np.ndarray]):
-    """Arrays by buffer index, each made when it is first asked for and kept."""
+    """Arrays by buffer index, made when they are asked for and not kept: they may be larger than the model."""
 
     def __init__(self, makers: Mapping[int, Make]) -> None:
         self._makers = dict(makers)
-        self._made: dict[int, np.ndarray] = {}
 
     def __getitem__(self, buffer: int) -> np.ndarray:
         """Return the array of `buffer`."""
-        if buffer not in self._made:
-            self._made[buffer] = np.asarray(self._makers[buffer](), order="C")
-        return self._made[buffer]
+        return np.asarray(self._makers[buffer](), order="C")
 
     def __contains__(self, buffer: object) -> bool:
         """Return whether `buffer` is constant, without making it."""

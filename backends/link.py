@@ -3,17 +3,32 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from galen.backends.image import write_image
+from galen.backends.image import Image
 from galen.backends.objects import objects
 from galen.backends.program import Program
 from galen.backends.zig import zig
 from galen.ir import GalenError
 
-_SHARED = ("-shared", "--gc-sections", "--strip-debug")
-_RELOCATABLE = ("-r",)
+
+@dataclass(frozen=True)
+class _Form:
+    """What the linker makes.
+
+    Attributes:
+        options: of the linker.
+        place: where the data goes among the sections.
+    """
+
+    options: Sequence[str]
+    place: str
+
+
+_SHARED = _Form(("-shared", "--gc-sections", "--strip-debug"), "BEFORE .dynsym")
+_RELOCATABLE = _Form(("-r",), "AFTER .text")
 
 
 def link(program: Program, path: Path, cache: Path | None = None) -> Path:
@@ -39,20 +54,22 @@ def relocatable(program: Program, path: Path, cache: Path | None = None) -> Path
     return _write(program, path, cache, _RELOCATABLE)
 
 
-def _write(program: Program, path: Path, cache: Path | None, form: Iterable[str]) -> Path:
+def _write(program: Program, path: Path, cache: Path | None, form: _Form) -> Path:
     compiled = list(objects((call.kernel for call in program.calls), program.target, cache).values())
-    path = Path(path).absolute()
+    path, image = Path(path).absolute(), Image(program)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".galen-") as beside:
-        image, part = Path(beside, "image.o"), Path(beside, path.name)
-        write_image(program, compiled[0], image)
-        _link(form, [image, *compiled], program.target.triple, part)
+        script, part = Path(beside, "room.ld"), Path(beside, path.name)
+        script.write_text(image.room(form.place))
+        _link([*form.options, "-T", str(script), *map(str, compiled)], program.target.triple, part)
+        image.fill(part)
+        path.unlink(missing_ok=True)  # as linkers do: to replace it, a file system may first write the new one to disk
         os.replace(part, path)
     return path
 
 
-def _link(form: Iterable[str], parts: Iterable[Path], triple: str, path: Path) -> None:
+def _link(arguments: Sequence[str], triple: str, path: Path) -> None:
     """Link object files with zig's LLVM linker."""
-    command = [zig(), "ld.lld", *form, "-m", _emulation(triple), "-o", str(path), *map(str, parts)]
+    command = [zig(), "ld.lld", *arguments, "-m", _emulation(triple), "-o", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise GalenError(f"linking failed: {done.stderr.strip().splitlines()[-1]}", where=str(path))
