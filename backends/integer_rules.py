@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from galen.backends.integer_layers import Layer, biased, layer
-from galen.backends.integer_windows import convolve, geometry, windows
+from galen.backends.integer_windows import convolve, convolve_transposed, geometry, windows
 from galen.backends.kernels.int8_pool import ordered_sum
 from galen.backends.kernels.requantize import Grid, add, requantize, terms
 from galen.backends.qdq import Integers, Rounded, activation
@@ -46,9 +46,25 @@ def _conv(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
     x = get(found.x.q).astype(np.int32) - int(found.x.zero)
     w = found.weights.astype(np.int32)
     acc = convolve(x, w, geometry(node, x.shape[2:], w.shape[2:]), attribute(node, "group", 1))
-    if found.bias is not None:
-        acc = acc + found.bias.reshape(-1, *[1] * (acc.ndim - 2))
-    return np.moveaxis(requantize(np.moveaxis(acc, 1, -1), found.scales(to), found.limits(to)), -1, 1)
+    return _requantized(acc, found, to)
+
+
+def _conv_transpose(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
+    found, groups = layer(node), attribute(node, "group", 1)
+    if found is None or found.weights.ndim not in (3, 4):
+        return None
+    if found.w.scale.size > 1 and (found.w.axis != 1 or groups > 1):
+        return None
+    x = get(found.x.q).astype(np.int32) - int(found.x.zero)
+    acc = convolve_transposed(x, found.weights.astype(np.int32), node)
+    return _requantized(acc, found, to)
+
+
+def _requantized(acc: np.ndarray, by: Layer, to: Rounded) -> np.ndarray:
+    """Return the integers of sums `[n, c, …]`, after their bias."""
+    if by.bias is not None:
+        acc = acc + by.bias.reshape(-1, *[1] * (acc.ndim - 2))
+    return np.moveaxis(requantize(np.moveaxis(acc, 1, -1), by.scales(to), by.limits(to)), -1, 1)
 
 
 def _gemm(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
@@ -218,6 +234,7 @@ def _tabled(node: Node, to: Rounded, get: Get) -> np.ndarray | None:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(TABLED, _tabled),
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Add": _sum_or_table,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from galen.backends.transposition import axes_of
 from galen.ir import Node
 from galen.ir.edit import attribute
 
@@ -64,3 +65,21 @@ def convolve(x: np.ndarray, w: np.ndarray, where: Geometry, group: int = 1) -> n
             acc = np.tensordot(part, kernel, ((1, *inner), tuple(range(1, w.ndim))))
             out[first : first + size, g * co : (g + 1) * co] = np.moveaxis(acc, -1, 1)
     return out
+
+
+def convolve_transposed(x: np.ndarray, w: np.ndarray, node: Node) -> np.ndarray:
+    """Return the exact int32 transposed convolution of int32 `x` `[n, ci, …]` and `w` `[ci, co / group, …]`.
+
+    Inputs are spread with zeros between them, and convolved with the mirrored kernel.
+    """
+    group, axes = attribute(node, "group", 1), axes_of(node, x.shape[2:], w.shape[2:])
+    strides = [a.stride for a in axes]
+    spread = np.zeros((*x.shape[:2], *((n - 1) * s + 1 for n, s in zip(x.shape[2:], strides, strict=True))), x.dtype)
+    spread[tuple([slice(None)] * 2 + [slice(None, None, s) for s in strides])] = x
+    swapped = np.concatenate([part.swapaxes(0, 1) for part in np.split(w, group)])
+    mirrored = np.flip(swapped, tuple(range(2, w.ndim)))
+    ends = [a.out + a.pad - n for a, n in zip(axes, spread.shape[2:], strict=True)]
+    around = [a.kernel - 1 for a in axes]
+    dilations = attribute(node, "dilations", [1] * len(axes))
+    full = convolve(spread, mirrored, Geometry([1] * len(axes), dilations, (*around, *np.maximum(ends, 0))), group)
+    return full[tuple([slice(None)] * 2 + [slice(a.pad, a.pad + a.out) for a in axes])]

@@ -117,6 +117,10 @@ class Emitter:
         """Return the scalar 0 of a type."""
         return getattr(self.T, dtype)(0)
 
+    def padding(self, dtype: str, fill: int) -> Expr:
+        """Return what stands for zero in an image of a type: of integers, their zero point."""
+        return self.T.IntImm(dtype, fill) if fill else self.zero(dtype)
+
     def let(self, value: Expr) -> Expr:
         """Bind a value to a name, so that it is computed once."""
         return self.T.Bind(value)

@@ -25,6 +25,7 @@ class Interleave(Kernel):
     Attributes:
         order: of the source's channels: `places` (rows, columns, channels), ONNX's DCR, or `channels` first, its CRD.
         top, left: rows and columns of the result that are left out at its beginning; `sink` may end early, too.
+        fill: what stands for zero around the result: the zero point of integers, which have no epilogue.
     """
 
     source: Image
@@ -35,6 +36,7 @@ class Interleave(Kernel):
     top: int = 0
     left: int = 0
     steps: tuple[Step, ...] = ()
+    fill: int = 0
     family: ClassVar[str] = "interleave"
     macs: ClassVar[int] = 0
 
@@ -54,13 +56,13 @@ class Interleave(Kernel):
         shape = (source.n, source.h * self.sy, source.w * self.sx, sink.c)
         whole = parts.transpose(0, 1, 3, 2, 4, 5).reshape(shape)
         value = whole[:, self.top : self.top + sink.h, self.left : self.left + sink.w]
-        return [sink.place(apply_steps(self.steps, value, inputs[1:]))]
+        return [sink.place(apply_steps(self.steps, value, inputs[1:]), self.fill)]
 
     def tir(self, target: Target) -> "PrimFunc":
         """Return a loop over the source's pixels that copies the channels of every place."""
         source = self.source
         with emit(self.args, target) as e:
-            clear_border(e, self.sink, e.args[-1])
+            clear_border(e, self.sink, e.args[-1], e.padding(self.sink.dtype, self.fill))
             with e.loop(source.n) as n, e.loop(source.h) as y, e.loop(source.w) as x:
                 for dy in range(self.sy):
                     for dx in range(self.sx):
@@ -79,10 +81,11 @@ class Interleave(Kernel):
             e.store(e.args[-1], value, n, row + sink.border, column + sink.border, c, lanes=lanes)
 
         with e.when(*inside):
-            e.each_vector(sink.c, copy, e.lanes if self.order == "places" else 1)
-            for c, lanes in pieces(sink.channels - sink.c, e.lanes):
+            vector = e.lanes_of(sink.dtype)
+            e.each_vector(sink.c, copy, vector if self.order == "places" else 1)
+            for c, lanes in pieces(sink.channels - sink.c, vector):
                 place = (n, row + sink.border, column + sink.border, sink.c + c)
-                e.store(e.args[-1], e.splat(0.0, lanes), *place, lanes=lanes)
+                e.store(e.args[-1], e.splat(e.padding(self.sink.dtype, self.fill), lanes), *place, lanes=lanes)
 
     def _read(self, pixel: tuple[Expr, Expr, Expr], place: int, c: Expr) -> tuple[Expr, ...]:
         """Return where channel `c` of a place is in the source."""

@@ -116,7 +116,7 @@ class Move(Kernel):
         sink, (h, w, _) = self.sink, self.extent
         with emit(self.args, target) as e:
             _, out = e.args
-            clear_border(e, sink, out, self._fill(e))
+            clear_border(e, sink, out, e.padding(sink.dtype, self.fill))
             if (h, w) != (sink.h, sink.w):
                 with e.loop(sink.n) as n, e.loop(sink.h) as y, e.loop(sink.w) as x:
                     self._fill_channels(e, out, (n, y + sink.border, x + sink.border), 0, sink.channels)
@@ -136,10 +136,7 @@ class Move(Kernel):
 
     def _fill_channels(self, e: Emitter, out: Expr, pixel: tuple[Expr, Expr, Expr], start: int, count: int) -> None:
         for c, lanes in pieces(count, self._lanes(e)):
-            e.store(out, e.splat(self._fill(e), lanes), *pixel, start + c, lanes=lanes)
-
-    def _fill(self, e: Emitter) -> Expr:
-        return e.T.IntImm(self.sink.dtype, self.fill) if self.fill else e.zero(self.sink.dtype)
+            e.store(out, e.splat(e.padding(self.sink.dtype, self.fill), lanes), *pixel, start + c, lanes=lanes)
 
     def _lanes(self, e: Emitter) -> int:
         return e.lanes_of(self.sink.dtype)

@@ -62,7 +62,7 @@ class Resample(Kernel):
         """Return a loop over the sink's pixels and vectors of channels."""
         sink = self.sink
         with emit(self.args, target) as e:
-            clear_border(e, sink, e.args[-1], e.T.Cast(sink.dtype, e.T.int32(self.fill)))
+            clear_border(e, sink, e.args[-1], e.padding(sink.dtype, self.fill))
             with e.loop(sink.n) as n, e.loop(sink.h) as y:
                 rows = _taps(e, e.args[1], e.args[2], y, self.taps[0])
                 with e.loop(sink.w) as x:

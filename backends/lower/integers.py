@@ -13,6 +13,7 @@ from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.int8_layout import Dequantize, Quantize
 from galen.backends.kernels.requantize import Grid
 from galen.backends.lower.lowering import Lowering, Place
+from galen.backends.lower.transposed import transposed_window_border
 from galen.backends.lower.windows import window_border
 from galen.backends.qdq import Integers, Rounded, clip_bounds, rounded
 from galen.ir import Node, Value
@@ -82,6 +83,8 @@ def readers_border(low: Lowering, q: Value) -> int:
 def _border(low: Lowering, reader: Node, value: Value) -> int:
     if reader.op_type == "Conv" and (found := layer(reader)) is not None and rounded(reader):
         return window_border(reader, found.weights.shape[2:])
+    if reader.op_type == "ConvTranspose" and layer(reader) is not None and rounded(reader):
+        return transposed_window_border(reader)
     if reader.op_type in ("AveragePool", "MaxPool"):
         return window_border(reader, tuple(attribute(reader, "kernel_shape")))
     rule = low.borders.get(reader.op_type)

@@ -10,12 +10,14 @@ from galen.backends.lower.quantized_elementwise import add, function, multiply
 from galen.backends.lower.quantized_layers import convolution, gemm, matmul
 from galen.backends.lower.quantized_moves import move, reshape, resize
 from galen.backends.lower.quantized_pooling import average, max_pool
+from galen.backends.lower.quantized_upsampling import depth_to_space, transposed_convolution
 
 __all__ = [
     "add",
     "average",
     "concat",
     "convolution",
+    "depth_to_space",
     "dequantize",
     "function",
     "gemm",
@@ -27,4 +29,5 @@ __all__ = [
     "reshape",
     "resize",
     "split",
+    "transposed_convolution",
 ]

@@ -22,6 +22,7 @@ from galen.backends.lower.integers import (
 from galen.backends.lower.lowering import Lowering, Place
 from galen.backends.lower.narrow_weights import narrow
 from galen.backends.lower.quantized_elementwise import look_up
+from galen.backends.lower.quantized_upsampling import transposable
 from galen.backends.qdq import Integers, activation, integers, rounded, stored
 from galen.ir import Model, Node, Value
 from galen.ir.edit import attribute, const_value, new_initializer, replace_uses
@@ -43,7 +44,7 @@ def _reads_integers(node: Node) -> bool:
     if node.op_type == "Add":
         return biased(node) is not None and rounded(node) is not None
     if node.op_type not in ("Conv", "Gemm", "MatMul"):
-        return False
+        return transposable(node) is not None
     return (layer(node) is not None and result(node) is not None) or narrow(node) is not None
 
 

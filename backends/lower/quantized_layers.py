@@ -113,7 +113,18 @@ class Convolution:
         shape = self.source[1], sink, self.window, addend
         return DepthwiseConv(*shape) if self.depthwise else choose(target, shape, self.filters, width(self.found.x))
 
-    def bias(self) -> np.ndarray:
+    def operands(self, low: Lowering, kernel: Int8Conv) -> tuple[int, ...]:
+        """Return the buffers of source, weights, bias, scales and limits."""
+        scale = np.broadcast_to(self.found.scales(self.to), len(self.filters.weights))
+        return (
+            self.source[0],
+            low.packed(kernel.args[1], lambda: self.filters.packed(kernel)),
+            low.constant(kernel.pack_channels(self._bias())),
+            low.constant(kernel.pack_channels(scale)),
+            low.constant(limits(self.to)),
+        )
+
+    def _bias(self) -> np.ndarray:
         """Return the bias less what the input's zero point adds to every sum, int32 `[co]`."""
         weights = self.filters.weights
         added = zero_point(self.found.x) * weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int32)
@@ -127,17 +138,10 @@ def _append(low: Lowering, node: Node, layer_: Convolution) -> None:
     last = total.to if total else to
     sink = form(low, last.q, readers_border(low, last.q))
     kernel = layer_.kernel(low.target, sink, total.addend if total else None)
-    scale = np.broadcast_to(layer_.found.scales(to), len(layer_.filters.weights))
-    constants = (
-        low.packed(kernel.args[1], lambda: layer_.filters.packed(kernel)),
-        low.constant(kernel.pack_channels(layer_.bias())),
-        low.constant(kernel.pack_channels(scale)),
-        low.constant(limits(to)),
-    )
     if total:
         low.absorb(*(n for n in (*to.nodes, total.node) if n is not node))
     buffers = total.buffers if total else ()
-    low.call(kernel, (layer_.source[0], *constants, *buffers, store(low, last, sink, node)), node)
+    low.call(kernel, (*layer_.operands(low, kernel), *buffers, store(low, last, sink, node)), node)
     publish(low, last, node)
 
 

@@ -69,10 +69,14 @@ def depth_to_space(low: Lowering, node: Node) -> bool:
     side = attribute(node, "blocksize")
     after = epilogue(low, node.outputs[0], Image(n, h, w, c))
     source, sink = low.image(node.inputs[0]), Image(n, h, w, c, low.border(after.value))
-    order: Order = "places" if attribute(node, "mode", "DCR") == "DCR" else "channels"
-    kernel = Interleave(source.layout, sink, side, side, order, steps=after.steps)
+    kernel = Interleave(source.layout, sink, side, side, order_of(node), steps=after.steps)
     low.call(kernel, (source.buffer, *after.operands, low.define(after.value, sink)), node)
     return True
+
+
+def order_of(node: Node) -> Order:
+    """Return the order of the channels that DepthToSpace reads."""
+    return "places" if attribute(node, "mode", "DCR") == "DCR" else "channels"
 
 
 def _transformation(node: Node) -> str:

@@ -17,7 +17,7 @@ from galen.ir.edit import const_value, replace_uses
 MOVES = frozenset(
     {"Expand", "Flatten", "Gather", "Identity", "Reshape", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"}
 )
-IMAGES = frozenset({"Concat", "MaxPool", "Pad", "Resize", "Slice", "Split"})
+IMAGES = frozenset({"Concat", "DepthToSpace", "MaxPool", "Pad", "Resize", "Slice", "Split"})
 """Operators with kernels for images of integers; those in `RULES` have some for other integers, too."""
 
 

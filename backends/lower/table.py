@@ -30,7 +30,7 @@ Rule = Callable[[Lowering, Node], bool]
 
 _FIRST: dict[str, tuple[Rule, ...]] = {
     "Conv": (quantized.convolution, convolution, volume_convolution),
-    "ConvTranspose": (transposed_convolution,),
+    "ConvTranspose": (quantized.transposed_convolution, transposed_convolution),
     "Gemm": (quantized.gemm, narrow_weights.product, gemm),
     "MatMul": (quantized.matmul, narrow_weights.product, matmul, product),
     "MaxPool": (quantized.max_pool, pool, volume_pool),
@@ -50,7 +50,7 @@ _FIRST: dict[str, tuple[Rule, ...]] = {
     "TopK": (top_k,),
     **dict.fromkeys(("Tile", "Expand"), (tile,)),
     **dict.fromkeys(("Resize", "Upsample"), (quantized.resize, resize)),
-    "DepthToSpace": (depth_to_space,),
+    "DepthToSpace": (quantized.depth_to_space, depth_to_space),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (recurrent,)),
     "Softmax": (softmax, column_softmax),
     "LogSoftmax": (log_softmax,),

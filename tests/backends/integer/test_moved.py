@@ -41,6 +41,20 @@ NETWORKS = {
         small = Conv(x, a)
         large = Resize<mode="nearest", coordinate_transformation_mode="asymmetric">(small, , scales)
         y = Conv<pads=[1,1,1,1]>(large, b) }""",
+    "channels that become pixels": """(float[1,3,4,5] x) => (float[1,4,8,10] y, float[1,5,8,10] z)
+        <float[24,3,1,1] a, float[4,6,3,3] b, float[5,6,1,1] c> {
+        small = Conv(x, a)
+        places = DepthToSpace<blocksize=2>(small)
+        channels = DepthToSpace<blocksize=2, mode="CRD">(small)
+        y = Conv<pads=[1,1,1,1]>(places, b)
+        z = Conv(channels, c) }""",
+    "transposed convolutions": """(float[1,3,4,5] x) => (float[1,4,28,31] y)
+        <float[20,3,1,1] a, float[20,18,2,2] b, float[18] d, float[18,9,3,3] e, float[18] f, float[18,4,4,3] c> {
+        small = Conv(x, a)
+        twice = ConvTranspose<strides=[2,2]>(small, b, d)
+        some = Relu(twice)
+        grouped = ConvTranspose<group=2, strides=[2,1], pads=[1,0,0,2], dilations=[1,2]>(some, e, f)
+        y = ConvTranspose<strides=[2,3], pads=[3,1,4,4], output_padding=[1,0]>(grouped, c) }""",
     "shuffled": """(float[1,3,4,5] x) => (float[1,4,4,5] y)
         <float[24,3,1,1] a, int64[5] grouped = {1, 3, 8, 4, 5}, int64[4] flat = {1, 24, 4, 5}, float[4,24,1,1] b> {
         ordered = Conv(x, a)
