@@ -42,9 +42,7 @@ def prepare(model: Model, target: Target, shapes: Shapes | None = None) -> Model
     Simplify().apply(copy)
     FoldBatchNorm().apply(copy)
     compute_in_single(copy, target)
-    if any(map(_is_defined, copy.graph)):
-        infer(copy)
-        expand_functions(copy, _is_defined)
+    _expand_defined(copy)
     fuse_activations(copy)
     drop_spare_pairs(copy)
     rerank(copy)
@@ -54,6 +52,14 @@ def prepare(model: Model, target: Target, shapes: Shapes | None = None) -> Model
     fuse_group_norms(copy)
     split_batch_norms(copy)
     return copy
+
+
+def _expand_defined(model: Model) -> None:
+    """Replace operators by their definitions, and those that are found in these."""
+    changed = True
+    while changed and any(map(_is_defined, model.graph)):
+        infer(model)
+        changed = expand_functions(model, _is_defined)
 
 
 def _is_defined(node: Node) -> bool:

@@ -8,12 +8,13 @@ from math import prod
 import numpy as np
 
 from galen.backends.kernels.base import Image
-from galen.backends.kernels.pool import Pool, PoolKind
+from galen.backends.kernels.pool import Pool
 from galen.backends.kernels.unfold import Unfold
 from galen.backends.lower.algorithms import Problem, choose
 from galen.backends.lower.axes import VOLUME, image_axes
 from galen.backends.lower.convolution import Filters, convolve
 from galen.backends.lower.lowering import ImagePlace, Lowering
+from galen.backends.lower.pooling import kind_of, padding_after, windows_of
 from galen.backends.lower.windows import volume_windows
 from galen.ir import Node
 from galen.ir.edit import attribute, const_value
@@ -46,17 +47,18 @@ def volume_pool(low: Lowering, node: Node) -> bool:
     if len(shape) != VOLUME or (len(node.outputs) > 1 and node.outputs[1].uses()):
         return False
     slices, window = volume_windows(node, kernel)
-    whole = bool(attribute(node, "count_include_pad", 0))
-    source = low.image(node.inputs[0])
     n, c, h, w = image_axes(low.shape(node.outputs[0]))
-    flat = Image(source.layout.n, h, w, c)
-    kind: PoolKind = "max" if node.op_type == "MaxPool" else "average"
-    first = Pool(source.layout, flat, window, kind, window.kh * window.kw if whole else 0)
+    behind, below, right = padding_after(node, len(kernel))
+    pixels = windows_of(low, node, low.image(node.inputs[0]), window, ((h, below), (w, right)))
+    flat = Image(shape[0] * shape[2], h, w, c)
+    first = Pool(pixels.source.layout, flat, pixels.window, kind_of(node), pixels.divisor)
     between, sink = low.buffer(flat.spec), low.define(node.outputs[0], Image(n, h, w, c))
-    low.call(first, (source.buffer, between), node)
-    rows = Image(shape[0], shape[2], h * w, c), Image(shape[0], n // shape[0], h * w, c)
-    second = Pool(*rows, slices, kind, slices.kh if whole else 0)
-    low.call(second, tuple(low.view(b, r.spec.shape) for b, r in zip((between, sink), rows, strict=True)), node)
+    low.call(first, (pixels.source.buffer, between), node)
+    rows, out = Image(shape[0], shape[2], h * w, c), Image(shape[0], n // shape[0], h * w, c)
+    place = ImagePlace(low.view(between, rows.spec.shape), rows)
+    columns = windows_of(low, node, place, slices, ((out.h, behind), (out.w, 0)))
+    second = Pool(columns.source.layout, out, columns.window, kind_of(node), columns.divisor)
+    low.call(second, (columns.source.buffer, low.view(sink, out.spec.shape)), node)
     return True
 
 
