@@ -6,7 +6,7 @@ import numpy as np
 
 from galen.boundaries import boundaries, expose, resume
 from galen.ir import DataType, GalenError, Model, Node
-from galen.ir.edit import all_nodes
+from galen.ir.edit import all_nodes, const_value
 from galen.ir.execute import run
 
 Arrays = Mapping[str, np.ndarray]
@@ -78,6 +78,7 @@ def _share(model: Model) -> float:
 
 
 def _is_coarse(node: Node) -> bool:
-    """Return whether a node works on fp16, or rounds to integers."""
+    """Return whether a node works on fp16, or rounds what is computed to integers."""
     half = any(value is not None and value.dtype == DataType.FLOAT16 for value in node.inputs)
-    return half or "QuantizeLinear" in node.op_type or node.op_type.startswith("QLinear")
+    rounds = "QuantizeLinear" in node.op_type or node.op_type.startswith("QLinear")
+    return half or (rounds and const_value(node.inputs[0]) is None)
