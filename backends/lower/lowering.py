@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-import numpy as np
-
-from galen.backends.constants import Constants, Make
+from galen.backends.constants import Constants
 from galen.backends.kernels.base import Image, Kernel, Slice, Spec
 from galen.backends.kernels.layout import FromImage, Move, ToImage
 from galen.backends.kernels.permute import Permute
 from galen.backends.lower.axes import VOLUME, image_axes
+from galen.backends.lower.buffers import Buffers
 from galen.backends.lower.homes import Home
 from galen.backends.lower.slices import channels_first, slices_first
 from galen.backends.program import Call, Program
@@ -47,7 +46,7 @@ class ImagePlace(Place):
 
 
 @dataclass
-class Lowering:
+class Lowering(Buffers):
     """A network on its way to a `Program`. See the package's docstring for how rules use it."""
 
     model: Model
@@ -56,41 +55,9 @@ class Lowering:
     places: dict[Value, list[Place]] = field(default_factory=dict)
     deferred: dict[Value, Callable[[], None]] = field(default_factory=dict)
     absorbed: set[Node] = field(default_factory=set)
-    buffers: list[Spec] = field(default_factory=list)
-    constants: dict[int, Make] = field(default_factory=dict)
-    views: dict[int, int] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     homes: dict[Value, Home] = field(default_factory=dict)
     wholes: dict[Value, ImagePlace] = field(default_factory=dict)
-
-    # -- buffers ------------------------------------------------------------------------------------------------------
-
-    def buffer(self, spec: Spec) -> int:
-        """Add a buffer."""
-        self.buffers.append(spec)
-        return len(self.buffers) - 1
-
-    def constant(self, array: np.ndarray) -> int:
-        """Add a constant buffer."""
-        return self.packed(Spec(array.shape, array.dtype.name), lambda: array)
-
-    def packed(self, spec: Spec, make: Make) -> int:
-        """Add a constant buffer that `make` fills when someone needs more than its shape."""
-        index = self.buffer(spec)
-        self.constants[index] = make
-        return index
-
-    def view(self, buffer: int, shape: tuple[int, ...]) -> int:
-        """Return the same memory under another shape."""
-        spec = Spec(shape, self.buffers[buffer].dtype)
-        if spec == self.buffers[buffer]:
-            return buffer
-        if buffer in self.constants:
-            make = self.constants[buffer]
-            return self.packed(spec, lambda: make().reshape(shape))
-        index = self.buffer(spec)
-        self.views[index] = buffer
-        return index
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
