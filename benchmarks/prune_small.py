@@ -18,7 +18,7 @@ from galen.passes.simplify import Simplify
 
 def latency(model: Path, target: str) -> float:
     """Return the milliseconds of one inference of the compiled network."""
-    command = ["galen", "measure", str(model), "--target", target, "--json"]
+    command = [str(Path(sys.executable).with_name("galen")), "measure", str(model), "--target", target, "--json"]
     return float(json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["latency_ms"]["median"])
 
 

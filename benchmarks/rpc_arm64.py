@@ -56,7 +56,11 @@ def main() -> None:
 
 
 def measured(arguments: list[str]) -> dict[str, Any]:
-    done = subprocess.run(["galen", "measure", *arguments, "--json"], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("galen")), "measure", *arguments, "--json"],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     told: dict[str, Any] = json.loads(done.stdout)
     return told
 
