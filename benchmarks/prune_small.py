@@ -6,6 +6,7 @@ python benchmarks/prune_small.py MODEL.onnx [--target cortex-a72] [--sparsities 
 import argparse
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
