@@ -1,15 +1,14 @@
 """Whether a binary computes its model: its outputs beside onnxruntime's, and where it rounds, piece by piece."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from galen.boundaries import boundaries, expose, resume
+from galen.boundaries import Arrays, boundaries, expose, resume
 from galen.ir import DataType, GalenError, Model, Node
 from galen.ir.edit import all_nodes, const_value
 from galen.ir.execute import run
 
-Arrays = Mapping[str, np.ndarray]
 Compute = Callable[[Model], Arrays]
 """Compiles a model, runs it on the target and returns its outputs: always for the same inputs."""
 
@@ -37,7 +36,7 @@ def verify(model: Model, compute: Compute, inputs: Arrays, *, where: str) -> flo
     share = _share(model)
     far = [name for name, array in expected.items() if not _near(found[name], array, share)]
     if far:
-        fault = _fault(model, compute, inputs, found) if boundaries(model) else f"output {far[0]}"
+        fault = _fault(model, compute, inputs, found, share) if boundaries(model) else f"output {far[0]}"
         if fault is not None:
             error = _distance(found[far[0]], expected[far[0]])
             text = f"output {far[0]} differs by {error:.3g} from onnxruntime's; the first that does: {fault}"
@@ -45,13 +44,13 @@ def verify(model: Model, compute: Compute, inputs: Arrays, *, where: str) -> flo
     return max((_distance(found[name], array) for name, array in expected.items()), default=0.0)
 
 
-def _fault(model: Model, compute: Compute, inputs: Arrays, found: Arrays) -> str | None:
+def _fault(model: Model, compute: Compute, inputs: Arrays, found: Arrays, share: float) -> str | None:
     """Return the first value that the binary computes otherwise than onnxruntime does from the same integers."""
     seen = compute(expose(model))
     for name, array in found.items():
         if not np.array_equal(array, seen[name], equal_nan=True):
             return f"output {name}, which changes when integers are returned, too"
-    exact, share = resume(model, inputs, seen), _share(model)
+    exact = resume(model, inputs, seen)
     for boundary in boundaries(model):
         source = exact[boundary.source]
         if not boundary.holds(seen[boundary.name], source, share * _largest(source)):

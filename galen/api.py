@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from galen.agreement import Arrays
 from galen.backends import build
 from galen.backends.accuracy import Accuracy, Score
 from galen.backends.targets import find
+from galen.boundaries import Arrays
 from galen.driver import search as run_search
 from galen.ir import GalenError, Model
 from galen.ir.dataset import open_dataset

@@ -7,8 +7,9 @@ import numpy as np
 
 from galen.agents.goal import Goal
 from galen.agents.searcher import Outcome
-from galen.agreement import Arrays, verify
+from galen.agreement import verify
 from galen.backends.build import lower
+from galen.boundaries import Arrays
 from galen.candidate import Stopwatch
 from galen.ir import GalenError, Model
 from galen.ir.execute import random_inputs

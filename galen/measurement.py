@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from galen.agreement import Arrays, verify
+from galen.agreement import verify
 from galen.backends.build import lower
 from galen.backends.latency import Latency
 from galen.backends.target import Target
+from galen.boundaries import Arrays
 from galen.ir import Model
 from galen.ir.shapes import Shapes
 from galen.runners import RunnerOptions
