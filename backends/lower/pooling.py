@@ -54,7 +54,8 @@ def windows_of(low: Lowering, node: Node, source: ImagePlace, window: Window, ax
     if not attribute(node, "count_include_pad", 0):
         return Windows(source, window, 0)
     image, (rows, below), (columns, right) = source.layout, *axes
-    whole = replace(image, h=window.top + image.h + below, w=window.left + image.w + right, border=0)
+    h, w = window.top + image.h + below, window.left + image.w + right
+    whole = Image(image.n, h, w, image.c, 0, image.lanes, image.dtype)
     inside = replace(window, top=0, left=0)
     if not attribute(node, "ceil_mode", 0) or not inside.border((whole.h, whole.w), (rows, columns)):
         return Windows(source, window, window.kh * window.kw)
