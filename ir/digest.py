@@ -6,7 +6,8 @@ names of tensors do not. Small integer constants are structure (shapes, axes, pa
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,48 +22,77 @@ def digest(model: onnx_ir.Model) -> str:
     """Return the digest of `model` as 32 hexadecimal digits. It survives saving, loading and retraining."""
     hasher = hashlib.sha256()
     opsets = sorted(model.opset_imports.items())
-    for line in _describe_graph(model.graph, {}, json.dumps(opsets)):
+    for line in _Description().graph(model.graph, json.dumps(opsets)):
         hasher.update(line.encode())
         hasher.update(b"\n")
     return hasher.hexdigest()[:32]
 
 
-def _describe_graph(graph: onnx_ir.Graph, numbers: dict[onnx_ir.Value, int], title: str) -> Iterator[str]:
-    """Yield one line per input, node and output. `numbers` names values by order of appearance."""
-    yield title
-    for value in graph.inputs:
-        yield f"input {value.name} {_number(value, numbers)} {_type(value)}"
-    for node in graph:
-        operands = [_operand(value, numbers) for value in node.inputs]
-        for value in node.outputs:
-            _number(value, numbers)
-        attributes = {a.name: _attribute(a) for a in node.attributes.values()}
-        name = node.name if any(operand.startswith("weight") for operand in operands) else ""
-        yield f"{node.domain}:{node.op_type} {name} {operands} {json.dumps(attributes, sort_keys=True)}"
-        for subgraph in subgraphs_of(node):
-            yield from _describe_graph(subgraph, numbers, "subgraph")
-    for value in graph.outputs:
-        yield f"output {value.name} {_operand(value, numbers)}"
+class _Description:
+    """Says what a graph is made of, line by line. Values are numbered in order of appearance."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[onnx_ir.Value, int] = {}
+        self._written: dict[object, str] = {}
+
+    def graph(self, graph: onnx_ir.Graph, title: str) -> Iterator[str]:
+        """Yield one line per input, node and output."""
+        yield title
+        for value in graph.inputs:
+            yield f"input {value.name} {self._number(value)} {_type(value)}"
+        for node in graph:
+            operands = [self._operand(value) for value in node.inputs]
+            for value in node.outputs:
+                self._number(value)
+            name = node.name if any(operand.startswith("weight") for operand in operands) else ""
+            yield f"{node.domain}:{node.op_type} {name} {operands} {self._attributes(node)}"
+            for subgraph in subgraphs_of(node):
+                yield from self.graph(subgraph, "subgraph")
+        for value in graph.outputs:
+            yield f"output {value.name} {self._operand(value)}"
+
+    def _number(self, value: onnx_ir.Value) -> int:
+        return self._numbers.setdefault(value, len(self._numbers))
+
+    def _operand(self, value: onnx_ir.Value | None) -> str:
+        if value is None:
+            return "none"
+        tensor = const_tensor(value)
+        return f"%{self._number(value)}" if tensor is None else _constant(tensor)
+
+    def _attributes(self, node: onnx_ir.Node) -> str:
+        """Return the attributes as JSON; equal ones, of which a network has many, are written once."""
+        attributes = node.attributes.data.values()
+        if any(attr.type not in _REPEATED for attr in attributes):
+            return _as_json(attributes)
+        key = tuple([(attr.name, attr.value, attr.ref_attr_name) for attr in attributes])
+        if (known := self._written.get(key)) is None:
+            known = self._written[key] = _as_json(attributes)
+        return known
 
 
-def _number(value: onnx_ir.Value, numbers: dict[onnx_ir.Value, int]) -> int:
-    return numbers.setdefault(value, len(numbers))
+_KIND = onnx_ir.AttributeType
+_REPEATED = (_KIND.INTS, _KIND.INT, _KIND.STRING, _KIND.STRINGS)
+"""Attributes that are equal where they are written alike: not floats, of which 0 and -0 are equal."""
 
 
-def _operand(value: onnx_ir.Value | None, numbers: dict[onnx_ir.Value, int]) -> str:
-    if value is None:
-        return "none"
-    tensor = const_tensor(value)
-    if tensor is None:
-        return f"%{_number(value, numbers)}"
-    if _is_structure(tensor):
-        return f"const {tensor.dtype} {list(tensor.shape)} {tensor.numpy().tolist()}"
-    return f"weight {tensor.dtype} {list(tensor.shape)}"
+def _as_json(attributes: Iterable[onnx_ir.Attr]) -> str:
+    return json.dumps({attr.name: _attribute(attr) for attr in attributes}, sort_keys=True)
 
 
-def _is_structure(tensor: onnx_ir.TensorProtocol) -> bool:
-    integer = tensor.dtype in (onnx_ir.DataType.INT64, onnx_ir.DataType.INT32, onnx_ir.DataType.BOOL)
-    return integer and tensor.size <= _STRUCTURE_ELEMENTS
+def _constant(tensor: onnx_ir.TensorProtocol) -> str:
+    """Return what identifies a constant operand: with its values if it is structure."""
+    dims = tensor.shape.numpy()
+    if _is_structure(tensor.dtype, dims):
+        return f"const {tensor.dtype} {list(dims)} {tensor.numpy().tolist()}"
+    return f"weight {tensor.dtype} {list(dims)}"
+
+
+def _is_structure(dtype: onnx_ir.DataType, dims: Sequence[int]) -> bool:
+    return dtype in _COUNTS and prod(dims) <= _STRUCTURE_ELEMENTS
+
+
+_COUNTS = (onnx_ir.DataType.INT64, onnx_ir.DataType.INT32, onnx_ir.DataType.BOOL)
 
 
 def _type(value: onnx_ir.Value) -> str:
@@ -74,16 +104,16 @@ def _attribute(attr: onnx_ir.Attr) -> Any:
     """Return what identifies an attribute, as JSON. Floats are those that the file holds: single precision."""
     if attr.is_ref():
         return f"@{attr.ref_attr_name}"
-    kind = onnx_ir.AttributeType
-    if attr.type in (kind.INT, kind.STRING):
+    if attr.type in (_KIND.INT, _KIND.STRING):
         return attr.value
-    if attr.type in (kind.INTS, kind.STRINGS):
+    if attr.type in (_KIND.INTS, _KIND.STRINGS):
         return list(attr.value)
-    if attr.type in (kind.FLOAT, kind.FLOATS):
+    if attr.type in (_KIND.FLOAT, _KIND.FLOATS):
         return np.float32(attr.value).tolist()
-    return _operand_tensor(attr.as_tensor()) if attr.type == kind.TENSOR else str(attr.type)
+    return _attribute_tensor(attr.as_tensor()) if attr.type == _KIND.TENSOR else str(attr.type)
 
 
-def _operand_tensor(tensor: onnx_ir.TensorProtocol) -> str:
-    values = tensor.numpy().tolist() if _is_structure(tensor) else "weights"
-    return f"{tensor.dtype} {list(tensor.shape)} {values}"
+def _attribute_tensor(tensor: onnx_ir.TensorProtocol) -> str:
+    dims = tensor.shape.numpy()
+    values = tensor.numpy().tolist() if _is_structure(tensor.dtype, dims) else "weights"
+    return f"{tensor.dtype} {list(dims)} {values}"

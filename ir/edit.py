@@ -16,6 +16,11 @@ def const_tensor(value: onnx_ir.Value | None) -> onnx_ir.TensorProtocol | None:
     """
     if value is None or value.is_graph_input():
         return None
+    if (tensor := value.const_value) is not None:
+        return tensor
+    producer = value.producer()
+    if producer is None or producer.op_type != "Constant":
+        return None
     try:
         return onnx_ir.convenience.get_const_tensor(value)
     except ValueError as error:

@@ -1,5 +1,8 @@
 """Between the IR and protobuf messages: what cannot be converted is an error of one line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import onnx
 import onnx_ir
 
@@ -18,15 +21,32 @@ def to_message(model: onnx_ir.Model) -> onnx.ModelProto:
     Raises:
         GalenError: something in the model has no form in protobuf.
     """
-    try:
+    with malformed():
         message = onnx_ir.to_proto(model)
-    except _MALFORMED as error:
-        raise GalenError(f"malformed model: {root_cause(error)}") from error
     for infos, values in ((message.graph.input, model.graph.inputs), (message.graph.output, model.graph.outputs)):
         for info, value in zip(infos, values, strict=True):
-            if _FOREIGN in value.meta:
-                info.type.CopyFrom(value.meta[_FOREIGN])
+            if (foreign := foreign_type(value)) is not None:
+                info.type.CopyFrom(foreign)
     return message
+
+
+@contextmanager
+def malformed() -> Iterator[None]:
+    """Say in one line what cannot be converted.
+
+    Raises:
+        GalenError: the block failed at it.
+    """
+    try:
+        yield
+    except _MALFORMED as error:
+        raise GalenError(f"malformed model: {root_cause(error)}") from error
+
+
+def foreign_type(value: onnx_ir.Value) -> onnx.TypeProto | None:
+    """Return the type of a value in protobuf where the IR has no form for it."""
+    kind: onnx.TypeProto | None = value.meta.get(_FOREIGN)
+    return kind
 
 
 def from_message(message: onnx.ModelProto) -> onnx_ir.Model:
@@ -39,10 +59,8 @@ def from_message(message: onnx.ModelProto) -> onnx_ir.Model:
     foreign = {info.name: info.type for info in _infos(plain.graph) if is_foreign(info.type)}
     if foreign:
         plain = _untyped(plain)
-    try:
+    with malformed():
         model = onnx_ir.from_proto(plain)
-    except _MALFORMED as error:
-        raise GalenError(f"malformed model: {root_cause(error)}") from error
     for value in (*model.graph.inputs, *(output for node in model.graph for output in node.outputs)):
         if value.name in foreign:
             value.meta[_FOREIGN] = foreign[value.name]

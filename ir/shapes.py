@@ -1,17 +1,16 @@
 """Shapes of values: inferred, read, and pinned where something needs numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 
 import onnx
 import onnx_ir
 
-from galen.ir import edit, large, stand_ins
+from galen.ir import edit, stand_ins
 from galen.ir.errors import GalenError, UsageError
-from galen.ir.message import is_foreign, to_message
-
-_LARGE = 1024
-"""Initializers of more elements than this are hidden from shape inference: their values cannot matter to a shape."""
+from galen.ir.message import is_foreign
+from galen.ir.outline import outline
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Input name -> the numbers that stand for its dimensions."""
@@ -36,35 +35,73 @@ def infer(model: onnx_ir.Model) -> bool:
 
     Known shapes are never forgotten. What cannot be inferred (custom operators) stays unknown.
     """
+    if all(map(_is_settled, _computed(model))):
+        return False
     try:
-        inferred = onnx.shape_inference.infer_shapes(_message(model), data_prop=True)
+        message = outline(model)
+        stand_ins.replace(message)
+        inferred = onnx.shape_inference.infer_shapes(message, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         raise GalenError(f"shapes do not fit: {' '.join(str(error).split())[:200]}") from error
-    learnt = _learn_graph(model.graph, inferred.graph)
+    learnt = _learn_graph(model.graph, inferred.graph, {})
     if _learn_carried(model):
         infer(model)
         return True
     return learnt
 
 
-def _message(model: onnx_ir.Model) -> onnx.ModelProto:
-    message = without_weights(model)
-    stand_ins.replace(message)
-    return message
+def _computed(model: onnx_ir.Model) -> Iterator[onnx_ir.Value]:
+    for graph in edit.all_graphs(model):
+        yield from graph.inputs
+        for node in graph:
+            yield from node.outputs
 
 
-def _learn_graph(graph: onnx_ir.Graph, message: onnx.GraphProto) -> bool:
-    """Learn what the message of a graph says of its values, and of those in the bodies of its nodes."""
-    known = {info.name: info.type for info in (*message.input, *message.value_info, *message.output)}
+def _is_settled(value: onnx_ir.Value) -> bool:
+    """Whether a value has a type and a shape about which nothing can be learnt; outputs left out have no name."""
+    if not value.name:
+        return True
+    return value.type is not None and value.shape is not None and not any(map(_vague, value.shape.dims))
+
+
+def _learn_graph(graph: onnx_ir.Graph, message: onnx.GraphProto, read: "dict[bytes, _Known]") -> bool:
+    """Learn what the message of a graph says of its values, and of those in the bodies of its nodes.
+
+    `read` holds the types that were met, most of them many times, by their bytes.
+    """
+    said = {info.name: info.type for info in (*message.input, *message.value_info, *message.output)}
     learnt = False
     for value in (*graph.inputs, *(output for node in graph for output in node.outputs)):
-        if value.name in known:
-            learnt |= _learn(value, known[value.name])
+        if (kind := said.get(value.name)) is not None:
+            key = kind.SerializeToString()
+            known = read.get(key) or read.setdefault(key, _Known.of(kind))
+            learnt |= _learn(value, known)
     for node, described in zip(graph, message.node, strict=True):
-        bodies = [body for attr in described.attribute for body in _bodies(attr)]
-        for body, inferred in zip(edit.subgraphs_of(node), bodies, strict=True):
-            learnt |= _learn_graph(body, inferred)
+        inner = edit.subgraphs_of(node)
+        bodies = [body for attr in described.attribute for body in _bodies(attr)] if inner else ()
+        for body, inferred in zip(inner, bodies, strict=True):
+            learnt |= _learn_graph(body, inferred, read)
     return learnt
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What inference says of a value: its type as a message and its shape, None where the IR has no form for it."""
+
+    kind: onnx.TypeProto | None
+    shape: onnx_ir.Shape | None
+
+    @classmethod
+    def of(cls, kind: onnx.TypeProto) -> "_Known":
+        if is_foreign(kind):
+            return cls(None, None)
+        return cls(kind if kind.WhichOneof("value") else None, onnx_ir.serde.deserialize_type_proto_for_shape(kind))
+
+    def type(self) -> onnx_ir.TypeProtocol | None:
+        """Return a type of its own, for types can be changed in place."""
+        if self.kind is not None and self.kind.HasField("tensor_type") and not self.kind.denotation:
+            return onnx_ir.TensorType(onnx_ir.DataType(self.kind.tensor_type.elem_type))
+        return None if self.kind is None else onnx_ir.serde.deserialize_type_proto_for_type(self.kind)
 
 
 def _bodies(attribute: onnx.AttributeProto) -> Sequence[onnx.GraphProto]:
@@ -87,32 +124,22 @@ def _learn_carried(model: onnx_ir.Model) -> bool:
     return learnt
 
 
-def _learn(value: onnx_ir.Value, known: onnx.TypeProto) -> bool:
+def _learn(value: onnx_ir.Value, known: _Known) -> bool:
     learnt = False
-    if is_foreign(known) or _is_known(value, known):
-        return False
-    if value.type is None and known.WhichOneof("value"):
-        value.type, learnt = onnx_ir.serde.deserialize_type_proto_for_type(known), True
-    shape = onnx_ir.serde.deserialize_type_proto_for_shape(known)
-    if shape is None:
+    if value.type is None and known.kind is not None:
+        value.type, learnt = known.type(), True
+    if known.shape is None:
         return learnt
     if value.shape is None:
-        value.shape = shape
+        value.shape = known.shape.copy()
         return True
-    if len(value.shape) != len(shape):
-        raise GalenError(f"declared with shape {value.shape} but computed with {shape}", where=value.name)
-    pairs = list(zip(value.shape, shape, strict=True))
+    if len(value.shape) != len(known.shape):
+        raise GalenError(f"declared with shape {value.shape} but computed with {known.shape}", where=value.name)
+    pairs = list(zip(value.shape, known.shape, strict=True))
     if any(_vague(old) and not _vague(new) for old, new in pairs):
         value.shape = onnx_ir.Shape(new if _vague(old) else old for old, new in pairs)
         learnt = True
     return learnt
-
-
-def _is_known(value: onnx_ir.Value, known: onnx.TypeProto) -> bool:
-    """Return whether a value has a type and, in numbers, the shape that `known` says: seen without a conversion."""
-    if value.type is None or value.shape is None or not known.HasField("tensor_type"):
-        return False
-    return [dim.dim_value for dim in known.tensor_type.shape.dim] == list(value.shape)
 
 
 def symbol(dim: int | onnx_ir.SymbolicDim) -> str | None:
@@ -126,43 +153,6 @@ def symbol(dim: int | onnx_ir.SymbolicDim) -> str | None:
 
 def _vague(dim: int | onnx_ir.SymbolicDim) -> bool:
     return not isinstance(dim, int) and symbol(dim) is None
-
-
-def without_weights(model: onnx_ir.Model) -> onnx.ModelProto:
-    """Return the model as a message without large tensors: inference needs none, and takes no 2 GB."""
-    if any(large.is_large(tensor) for tensor in large.inner_tensors(model)):
-        copy = weights_as_inputs(model)
-        large.take_out(copy)
-        return to_message(copy)
-    graph = model.graph
-    hidden = _large_initializers(graph)
-    shown = [value for value in graph.initializers.values() if value not in hidden]
-    inputs = list(dict.fromkeys([*graph.inputs, *hidden]))
-    view = onnx_ir.GraphView(inputs, graph.outputs, nodes=graph, initializers=shown, opset_imports=graph.opset_imports)
-    functions = list(model.functions.values())
-    return to_message(onnx_ir.Model(view, ir_version=model.ir_version, functions=functions))  # type: ignore[arg-type]
-
-
-def weights_as_inputs(model: onnx_ir.Model) -> onnx_ir.Model:
-    """Return a copy of the model in which large initializers are inputs without a default."""
-    copy = model.clone()
-    for value in _large_initializers(copy.graph):
-        del copy.graph.initializers[str(value.name)]
-        if value not in copy.graph.inputs:
-            copy.graph.inputs.append(value)
-    return copy
-
-
-def _large_initializers(graph: onnx_ir.Graph) -> dict[onnx_ir.Value, None]:
-    """Return the large initializers of a graph, their types and shapes filled in."""
-    found: dict[onnx_ir.Value, None] = {}
-    for value in graph.initializers.values():
-        tensor = value.const_value
-        if tensor is not None and tensor.size > _LARGE:
-            value.shape = value.shape or onnx_ir.Shape(tensor.shape.numpy())
-            value.type = value.type or onnx_ir.TensorType(tensor.dtype)
-            found[value] = None
-    return found
 
 
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -97,15 +97,20 @@ class StoredTensor(onnx_ir.LazyTensor):
         if offset + self.nbytes > source.size:
             raise GalenError("lies beyond the end of its file: truncated?", where=f"tensor {like.name}")
 
-    def _read(self) -> onnx_ir.TensorProtocol:
+    def numpy(self) -> np.ndarray:
+        """Return the values as an array, without a tensor around them where they need no unpacking."""
+        return super().numpy() if self.dtype.bitwidth < 8 else self._array()
+
+    def _array(self) -> np.ndarray:
         data = self._source.read(self._offset, self.nbytes)
+        return np.frombuffer(data, self.dtype.numpy().newbyteorder("<")).reshape(self.shape.numpy())
+
+    def _read(self) -> onnx_ir.TensorProtocol:
         if self.dtype.bitwidth < 8:
-            dims = self.shape.numpy()
-            return onnx_ir.serde.TensorProtoTensor(
-                onnx.TensorProto(data_type=self.dtype.value, dims=dims, raw_data=bytes(data))
-            )
-        array = np.frombuffer(data, self.dtype.numpy().newbyteorder("<")).reshape(self.shape.numpy())
-        return onnx_ir.Tensor(array, self.dtype, name=self.name)
+            data = bytes(self._source.read(self._offset, self.nbytes))
+            proto = onnx.TensorProto(data_type=self.dtype.value, dims=self.shape.numpy(), raw_data=data)
+            return onnx_ir.serde.TensorProtoTensor(proto)
+        return onnx_ir.Tensor(self._array(), self.dtype, shape=self.shape, name=self.name)
 
     def tofile(self, file: IO[bytes]) -> None:
         """Copy the tensor to a binary stream, in pieces."""

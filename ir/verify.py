@@ -10,7 +10,8 @@ import onnx_ir
 from galen.ir.clone import clone
 from galen.ir.errors import GalenError
 from galen.ir.execute import one_line, random_inputs, run
-from galen.ir.shapes import Shapes, without_weights
+from galen.ir.outline import outline
+from galen.ir.shapes import Shapes
 from galen.ir.structure import check_structure
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
@@ -50,7 +51,7 @@ def check_shapes(model: onnx_ir.Model) -> None:
         GalenError: a declared type or shape contradicts the computed one, or operands do not fit each other.
     """
     try:
-        onnx.shape_inference.infer_shapes(without_weights(model), check_type=True, strict_mode=True, data_prop=True)
+        onnx.shape_inference.infer_shapes(outline(model), check_type=True, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         raise GalenError(f"types or shapes do not fit: {one_line(error)}") from error
 

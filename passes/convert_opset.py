@@ -6,11 +6,12 @@ import onnx
 from onnx import version_converter
 
 from galen.ir import GalenError, Model, UsageError
-from galen.ir.clone import restore
+from galen.ir.clone import clone, restore
 from galen.ir.edit import all_nodes
 from galen.ir.execute import one_line
 from galen.ir.io import from_proto, to_proto
-from galen.ir.shapes import infer, weights_as_inputs
+from galen.ir.outline import large_initializers
+from galen.ir.shapes import infer
 from galen.passes.base import Pass
 from galen.passes.downgrade import downgrade
 from galen.passes.inline_functions import InlineFunctions
@@ -55,13 +56,23 @@ def _upgrade(model: Model, version: int) -> None:
         if node.op_type == "Scan" and not node.domain and model.opset_imports[""] < _SCAN_WITHOUT_BATCH <= version:
             raise GalenError(f"Scan has another form from opset {_SCAN_WITHOUT_BATCH} on", where=f"node {node.name}")
     try:
-        proto = version_converter.convert_version(to_proto(weights_as_inputs(model)), version)
+        proto = version_converter.convert_version(to_proto(_weights_as_inputs(model)), version)
     except (RuntimeError, ValueError) as error:
         raise GalenError(f"cannot be converted to opset {version}: {one_line(error)}") from error
     converted = from_proto(proto)
     _bring_weights(model, converted)
     converted.metadata_props.update(model.metadata_props)
     restore(model, converted)
+
+
+def _weights_as_inputs(model: Model) -> Model:
+    """Return a copy of the model in which large initializers are inputs without a default."""
+    copy = clone(model)
+    for value in large_initializers(copy.graph):
+        del copy.graph.initializers[str(value.name)]
+        if value not in copy.graph.inputs:
+            copy.graph.inputs.append(value)
+    return copy
 
 
 def _bring_weights(model: Model, converted: Model) -> None:

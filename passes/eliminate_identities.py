@@ -26,12 +26,15 @@ class EliminateIdentities(Pass, name="eliminate-identities"):
         """Return whether anything was removed. Uses the shapes that are written in the model (`infer-shapes`)."""
         changed = False
         for node in all_nodes(model):
-            rule = _RULES.get(node.op_type)
-            if node.domain or rule is None or _second_output_used(node):
-                continue
-            source = rule(node)
+            source = passed_on(node)
             changed |= source is not None and bypass(node, source)
         return changed
+
+
+def passed_on(node: Node) -> Value | None:
+    """Return the input that a node hands on unchanged, None when it does something."""
+    rule = _RULES.get(node.op_type)
+    return None if node.domain or rule is None or _second_output_used(node) else rule(node)
 
 
 def _second_output_used(node: Node) -> bool:

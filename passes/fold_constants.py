@@ -53,13 +53,14 @@ class FoldConstants(Pass, name="fold-constants"):
         names = Names(model)
         changed = False
         for node in all_nodes(model):
-            if _foldable(node, self.limit) and (values := _evaluate(node, model.opset_imports)) is not None:
+            if depends_on_constants(node, self.limit) and (values := _evaluate(node, model.opset_imports)) is not None:
                 replace_by_constants(node, values, names)
                 changed = True
         return changed
 
 
-def _foldable(node: Node, limit: int) -> bool:
+def depends_on_constants(node: Node, limit: int) -> bool:
+    """Return whether a node can be computed at compile time; see `FoldConstants` for what is left alone."""
     if node.domain or node.op_type in KEPT or subgraphs_of(node):
         return False
     if any(output.is_graph_output() for output in node.outputs):

@@ -57,6 +57,11 @@ class FoldShapes(Pass, name="fold-shapes"):
         return changed
 
 
+def computes_shape(node: Node) -> bool:
+    """Return whether a node begins arithmetic on shapes: it asks for one, or its operands are small integers."""
+    return not node.domain and _propagate(node, {}) is not None
+
+
 def _propagate(node: Node, known: Known) -> Elements | None:
     rule = _RULES.get(node.op_type)
     if rule is None or len(node.outputs) != 1:

@@ -1,12 +1,9 @@
 """Which model a policy belongs to: its digest, which rewritten models carry along."""
 
 from galen.ir import GalenError, Model
-from galen.ir.clone import clone
 from galen.ir.digest import digest
-from galen.passes.base import expendable
-from galen.passes.fold_batchnorm import FoldBatchNorm
+from galen.passes.plain import plain
 from galen.passes.policy import Policy
-from galen.passes.simplify import Simplify
 
 ORIGIN = "galen.origin"
 
@@ -24,15 +21,7 @@ def stamp(model: Model, policy: Policy | None = None) -> None:
         check(policy, model)
         model.metadata_props[ORIGIN] = policy.digest
     elif ORIGIN not in model.metadata_props:
-        model.metadata_props[ORIGIN] = digest(_plain(model))
-
-
-def _plain(model: Model) -> Model:
-    plain = clone(model)
-    with expendable(plain):
-        Simplify().apply(plain)
-        FoldBatchNorm().apply(plain)
-    return plain
+        model.metadata_props[ORIGIN] = digest(plain(model))
 
 
 def check(policy: Policy, model: Model) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from galen.ir import Model, Node
 from galen.ir.costs import LayerCosts, layer_costs
 from galen.ir.coupling import Coupling, Weight, couple
-from galen.ir.coupling.axes import Dims, dims_of
+from galen.ir.coupling.operands import Dims, dims_of
 from galen.ir.digest import digest
 from galen.ir.edit import all_nodes, attribute
 from galen.ir.shapes import Shapes

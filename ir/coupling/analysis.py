@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from galen.ir import GalenError, Graph, Model, Node, Value, plugins
-from galen.ir.coupling.axes import Axes, dims_of
+from galen.ir.coupling.axes import Axes
 from galen.ir.coupling.channels import Coupling
 from galen.ir.coupling.grouping import find_groups
+from galen.ir.coupling.operands import dims_of
 from galen.ir.coupling.rule import Rule
 from galen.ir.coupling.rules import RULES
 from galen.ir.edit import all_nodes, subgraphs_of

@@ -1,15 +1,16 @@
 """Carry out a cut: nodes follow by their rules, constants lose what was cut, shapes are brought up to date."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from galen.ir import GalenError, Graph, Model, Node, Shape, TensorProtocol, Value
 from galen.ir.coupling.analysis import rule_of
-from galen.ir.coupling.axes import operand_key
 from galen.ir.coupling.constants import drop_unused_constant, sliced
 from galen.ir.coupling.cut import Cut
+from galen.ir.coupling.operands import operand_key
 from galen.ir.coupling.rewriter import Rewriter
-from galen.ir.coupling.rule import Rule
+from galen.ir.coupling.rule import Rule, nothing
 from galen.ir.coupling.rules import RULES
 from galen.ir.edit import Names, all_graphs, all_nodes, const_tensor, register_tensor
 
@@ -21,14 +22,14 @@ def apply_cut(model: Model, cut: Cut, rules: Mapping[tuple[str, str], Rule] = RU
     """
     if not cut:
         return False
-    nodes = list(all_nodes(model))
+    nodes, names = list(all_nodes(model)), Names(model)
     constants = [use for node in nodes for use in _cut_constants(node, cut)]
-    rewriter = Rewriter(model, cut)
+    rewriter = Rewriter(cut, model.opset_imports.get("", 0), names)
     for node in nodes:
         rule = rule_of(node, rules)
-        if rule is not None and rewriter.enter(node):
+        if rule is not None and rule.rewrite is not nothing and rewriter.enter(node):
             rule.rewrite(rewriter)
-    _cut_constants_of(model, constants, cut)
+    _cut_constants_of(constants, cut, names)
     for graph in all_graphs(model):
         for value in graph.inputs:
             _cut_shape(value, cut)
@@ -56,10 +57,27 @@ def _cut_constants(node: Node, cut: Cut) -> Iterator[_Use]:
             yield _Use(node, index, key, value, tensor)
 
 
-def _cut_constants_of(model: Model, uses: list[_Use], cut: Cut) -> None:
-    """Replace every cut constant by one that holds what stays; uses that see different values part ways."""
-    names = Names(model)
+def _cut_constants_of(uses: list[_Use], cut: Cut, names: Names) -> None:
+    """Let every cut constant hold what stays; uses that see different values part ways."""
     parts = {key: sliced(use.tensor, cut.axes[key]) for key, use in {use.key: use for use in uses}.items()}
+    readers = Counter(use.value for use in uses)
+    shared = []
+    for use in uses:
+        if use.value.is_initializer() and readers[use.value] == len(use.value.uses()) == 1:
+            _hold(use.value, parts[use.key])
+        else:
+            shared.append(use)
+    _part(shared, parts, names)
+
+
+def _hold(value: Value, tensor: TensorProtocol) -> None:
+    """Let an initializer that nobody else reads hold another tensor of its type."""
+    tensor.name = value.name
+    value.const_value, value.shape = tensor, Shape(tensor.shape.numpy())
+
+
+def _part(uses: list[_Use], parts: Mapping[str, TensorProtocol], names: Names) -> None:
+    """Replace constants by new ones, one for all uses that see the same values."""
     replaced: dict[tuple[str, bytes], Value] = {}
     for use in uses:
         name = str(use.value.name)

@@ -7,36 +7,31 @@ ask for is frozen when the node is left, so that forgetting an axis can cost pru
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from galen.ir import GalenError, Node, SymbolicDim, Value
-from galen.ir.edit import attribute, const_tensor, const_value
+from galen.ir import GalenError, Node, Value
+from galen.ir.coupling.operands import Dims, dims_of, operand_key
+from galen.ir.edit import attribute, const_value
 
 Ids: TypeAlias = NDArray[np.int64]
-Dims: TypeAlias = tuple[int | str | None, ...]
 
 NONE: Ids = np.empty(0, np.int64)
 
+_BLOCK = 1 << 16
+"""Ids are made in blocks of this many: an axis is a slice, which costs a third of an array of its own."""
 
-@dataclass(frozen=True)
-class Slot:
-    """An axis of a value. `start` is its first id."""
+
+class Slot(NamedTuple):
+    """An axis of a value. `ids` is the one array of all its ids, in order: ties of whole axes are known by it."""
 
     key: str
     axis: int
     size: int
     start: int
-
-    @cached_property
-    def ids(self) -> Ids:
-        """All ids of the axis, in order: one array, so that ties of whole axes are known as such."""
-        ids = np.arange(self.start, self.start + self.size)
-        ids.setflags(write=False)
-        return ids
+    ids: Ids
 
 
 @dataclass(frozen=True)
@@ -79,32 +74,14 @@ class Choice:
         return np.moveaxis(grid, factor, 0).reshape(self.sizes[factor], -1)
 
 
-def dims_of(value: Value | None) -> Dims | None:
-    """Return the lengths of a value's axes (a symbol or None where it is no number); None when the rank is unknown."""
-    if value is None:
-        return None
-    shape = value.shape if value.shape is not None else getattr(const_tensor(value), "shape", None)
-    return None if shape is None else tuple(dim if isinstance(dim, int) else _symbol(dim) for dim in shape)
+@dataclass(slots=True)
+class _Operand:
+    """A value as the current node sees it: the ids of its axes so far, under the name it is tracked by."""
 
-
-def _symbol(dim: SymbolicDim) -> str | None:
-    """Return a dimension's name, also one that shape inference made up: within a model it gives it to equal lengths."""
-    return dim.value if dim.value is not None and dim.value.isidentifier() else None
-
-
-def operand_key(node: Node, index: int) -> str:
-    """Return the name under which the axes of an input are tracked.
-
-    Exporters let several nodes share one bias that happens to be equal. Such a vector counts once per use and is
-    un-shared when it is cut; a shared matrix (a tied embedding) counts once.
-    """
-    value = node.inputs[index]
-    name = str(value.name) if value is not None else ""
-    tensor = const_tensor(value)
-    if value is None or tensor is None or len(value.uses()) < 2 or value.is_graph_output():
-        return name
-    dims = tensor.shape.numpy()
-    return f"{name}@{node.outputs[0].name}:{index}" if tensor.size == max(dims, default=1) else name
+    key: str
+    value: Value | None
+    dims: Dims | None
+    ids: list[Ids | None]
 
 
 class Axes:
@@ -122,22 +99,25 @@ class Axes:
         self.sums: list[Touch] = []
         self.reductions: list[Touch] = []
         self.heads: list[Ids] = []
-        self._asked: set[tuple[str, int]] = set()
+        self._block = NONE
+        self._operands: dict[str, _Operand] = {}
+        self._asked: set[int] = set()
 
     def enter(self, node: Node) -> None:
         """Begin a node: from here on axes are those of its operands."""
         self.node = node
-        self._inputs = [(operand_key(node, i), dims_of(value)) for i, value in enumerate(node.inputs)]
-        self._outputs = [(str(value.name), dims_of(value)) for value in node.outputs]
+        self._inputs = [self._operand(operand_key(node, i), value) for i, value in enumerate(node.inputs)]
+        self._outputs = [self._operand(str(value.name), value) for value in node.outputs]
         self._asked.clear()
 
     def leave(self) -> None:
         """End a node: freeze every axis of its operands that its rule did not ask for."""
-        for key, dims in (*self._inputs, *self._outputs):
-            for axis, dim in enumerate(dims or ()):
-                if isinstance(dim, int) and dim > 1 and (key, axis) not in self._asked:
-                    name = key.partition("@")[0]
-                    self.freeze(self._ids(key, axis, dim), f"{self.label} keeps axis {axis} of {name} whole")
+        for operand in (*self._inputs, *self._outputs):
+            for axis, known in enumerate(operand.ids):
+                ids = self._axis(operand, axis) if known is None else known
+                if id(ids) not in self._asked and len(ids):
+                    name = operand.key.partition("@")[0]
+                    self.frozen.append((ids, f"{self.label} keeps axis {axis} of {name} whole"))
 
     @property
     def label(self) -> str:
@@ -159,11 +139,11 @@ class Axes:
 
     def input_dims(self, index: int) -> Dims | None:
         """Return the lengths of the axes of an input, None when it is absent or its rank unknown."""
-        return self._inputs[index][1] if index < len(self._inputs) else None
+        return self._inputs[index].dims if index < len(self._inputs) else None
 
     def output_dims(self, index: int) -> Dims | None:
         """Return the lengths of the axes of an output."""
-        return self._outputs[index][1] if index < len(self._outputs) else None
+        return self._outputs[index].dims if index < len(self._outputs) else None
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute of the node as a plain value."""
@@ -233,19 +213,39 @@ class Axes:
         key = f"factor {len(self.slots)} of {self.label}"
         return self._ids(key, 0, length)
 
-    def _ask(self, operands: list[tuple[str, Dims | None]], index: int, axis: int) -> Ids:
-        key, dims = operands[index] if index < len(operands) else ("", None)
-        if dims is None:
+    def _operand(self, key: str, value: Value | None) -> _Operand:
+        known = self._operands.get(key)
+        if known is None or known.value is not value:
+            dims = dims_of(value)
+            known = self._operands[key] = _Operand(key, value, dims, [None] * len(dims or ()))
+        return known
+
+    def _ask(self, operands: list[_Operand], index: int, axis: int) -> Ids:
+        if index >= len(operands) or operands[index].dims is None:
             return NONE
-        axis %= len(dims)
-        self._asked.add((key, axis))
-        return self._ids(key, axis, dims[axis])
+        ids = self._axis(operands[index], axis)
+        self._asked.add(id(ids))
+        return ids
+
+    def _axis(self, operand: _Operand, axis: int) -> Ids:
+        axis %= len(operand.ids)
+        ids = operand.ids[axis]
+        if ids is None:
+            ids = operand.ids[axis] = self._ids(operand.key, axis, operand.dims[axis] if operand.dims else None)
+        return ids
 
     def _ids(self, key: str, axis: int, dim: int | str | None) -> Ids:
         if not isinstance(dim, int) or dim < 2:
             return NONE
         slot = self.slots.get((key, axis))
         if slot is None:
-            slot = self.slots[key, axis] = Slot(key, axis, dim, self.size)
+            slot = self.slots[key, axis] = Slot(key, axis, dim, self.size, self._fresh(dim))
             self.size += dim
         return slot.ids if slot.size == dim else NONE
+
+    def _fresh(self, count: int) -> Ids:
+        if count > len(self._block):
+            self._block = np.arange(self.size, self.size + max(count, _BLOCK))
+            self._block.setflags(write=False)
+        ids, self._block = self._block[:count], self._block[count:]
+        return ids

@@ -19,6 +19,12 @@ class Member:
     length: int
     index: Ids
 
+    def kept(self, removed: NDArray[np.bool_]) -> Ids:
+        """Return the places that stay when some channels go, ascending."""
+        stays = np.ones(self.length, bool)
+        stays[self.index[removed]] = False
+        return stays.nonzero()[0]
+
 
 @dataclass(frozen=True)
 class Group:
@@ -72,14 +78,20 @@ class Coupling:
 
     def cut(self, kept: Mapping[str, Sequence[int] | Ids]) -> Cut:
         """Return the cut that keeps these channels (ascending) of these groups, and all of the others."""
-        axes: dict[str, dict[int, NDArray[np.bool_]]] = {}
+        axes: dict[str, dict[int, Ids]] = {}
         chosen = {name: np.asarray(channels, np.int64) for name, channels in kept.items()}
         for group in self.groups:
-            if len(channels := chosen.get(group.name, range(group.size))) < group.size:
-                removed = np.ones(group.size, bool)
-                removed[channels] = False
-                for member in group.members:
-                    stays = axes.setdefault(member.value, {}).setdefault(member.axis, np.ones(member.length, bool))
-                    stays[member.index[removed]] = False
-        flat = {value: {axis: np.flatnonzero(stays) for axis, stays in by.items()} for value, by in axes.items()}
-        return Cut(flat, chosen)
+            channels = chosen.get(group.name)
+            if channels is None or len(channels) == group.size:
+                continue
+            removed = np.ones(group.size, bool)
+            removed[channels] = False
+            left: dict[tuple[int, int], Ids] = {}  # most members have the same places, as one array
+            for member in group.members:
+                form = id(member.index), member.length
+                if (stays := left.get(form)) is None:
+                    stays = left[form] = member.kept(removed)
+                by_axis = axes.setdefault(member.value, {})
+                other = by_axis.get(member.axis)
+                by_axis[member.axis] = stays if other is None else np.intersect1d(other, stays, assume_unique=True)
+        return Cut(axes, chosen)

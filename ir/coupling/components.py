@@ -8,18 +8,21 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from galen.ir.coupling.axes import NONE, Ids, Slot
+from galen.ir.coupling.axes import Ids, Slot
 
 
 def components(slots: Iterable[Slot], ties: Sequence[tuple[Ids, Ids]]) -> Ids:
     """Return the number of the component that every id of `slots`, in order, belongs to."""
     slots = list(slots)
     number = {id(slot.ids): index for index, slot in enumerate(slots)}
-    whole = [(number[id(a)], number[id(b)]) for a, b in ties if id(a) in number and id(b) in number]
-    part = [(a, b) for a, b in ties if id(a) not in number or id(b) not in number]
+    pairs = [(number.get(id(a)), number.get(id(b))) for a, b in ties]
+    whole = [pair for pair in pairs if None not in pair]
+    part = [tie for tie, pair in zip(ties, pairs, strict=True) if None in pair]
     merged = _connected(len(slots), *np.array(whole, np.int64).reshape(-1, 2).T)
     place, count = _shared_places(merged, np.array([slot.size for slot in slots], np.int64))
-    left, right = (place[np.concatenate([NONE, *(pair[side] for pair in part)])] for side in (0, 1))
+    if not part:
+        return place
+    left, right = (place[np.concatenate([pair[side] for pair in part])] for side in (0, 1))
     return np.asarray(_connected(count, left, right)[place], np.int64)
 
 

@@ -9,7 +9,6 @@ from galen.ir.edit import const_tensor
 
 def sliced(tensor: TensorProtocol, kept: Mapping[int, Ids]) -> TensorProtocol:
     """Return the part of a tensor that stays. What lies in a file is read only when it is needed, tensor by tensor."""
-    shape = Shape([len(kept[axis]) if axis in kept else dim for axis, dim in enumerate(tensor.shape.numpy())])
 
     def part() -> TensorProtocol:
         array = tensor.numpy()
@@ -17,9 +16,10 @@ def sliced(tensor: TensorProtocol, kept: Mapping[int, Ids]) -> TensorProtocol:
             array = array.take(index, axis)
         return Tensor(array, dtype=tensor.dtype, name=tensor.name)
 
-    if isinstance(tensor, ExternalTensor | LazyTensor):
-        return LazyTensor(part, tensor.dtype, shape, name=tensor.name)
-    return part()
+    if not isinstance(tensor, (ExternalTensor, LazyTensor)):
+        return part()
+    dims = [len(kept[axis]) if axis in kept else dim for axis, dim in enumerate(tensor.shape.numpy())]
+    return LazyTensor(part, tensor.dtype, Shape(dims), name=tensor.name)
 
 
 def drop_unused_constant(value: Value | None) -> bool:

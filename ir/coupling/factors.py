@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-from galen.ir.coupling.axes import Dims
+from galen.ir.coupling.operands import Dims
 
 REST = -1
 """Stands for an axis of unknown length that takes in a factor of one of known length."""

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galen.ir import Node
-from galen.ir.coupling.axes import Axes, Ids, operand_key
+from galen.ir.coupling.axes import NONE, Axes, Ids
 from galen.ir.coupling.channels import Coupling, Frozen, Group, Member, Weight
 from galen.ir.coupling.components import any_of, components
 from galen.ir.coupling.factor_choice import Decision, decide
+from galen.ir.coupling.operands import operand_key
 
 _SINGLE = "is the only channel of its kind"
 
@@ -19,11 +20,15 @@ _SINGLE = "is the only channel of its kind"
 def find_groups(axes: Axes, prefer: Sequence[Ids] = ()) -> Coupling:
     """Draw the conclusion from what the rules said; of several factors that can be cut take one of `prefer`."""
     decision = decide(axes, prefer)
-    label = components(axes.slots.values(), [*axes.ties, *decision.ties])
+    slots = list(axes.slots.values())
+    label = components(slots, [*axes.ties, *decision.ties])
     frozen = any_of(label, _flags(axes.size, [ids for ids, _ in (*axes.frozen, *decision.frozen)]))
     started = any_of(label, _flags(axes.size, [ids for _, ids in axes.starts]))
-    kind = _kinds(axes, label, started & ~frozen)
-    groups = _groups(axes, label, kind)
+    owner = np.repeat(np.arange(len(slots)), [slot.size for slot in slots])
+    kinds = _kinds(label, owner, started & ~frozen)
+    kind = kinds[label]
+    sizes = np.bincount(kinds[kinds >= 0]).tolist()
+    groups = _groups(axes, label, owner, kind, sizes)
     return Coupling(groups, _explain(axes, decision, label, kind), _weights(axes))
 
 
@@ -34,19 +39,19 @@ def node_name(node: Node) -> str:
 
 def _flags(size: int, parts: list[Ids]) -> NDArray[np.bool_]:
     flags = np.zeros(size, bool)
-    for ids in parts:
-        flags[ids] = True
+    flags[np.concatenate([NONE, *parts])] = True
     return flags
 
 
-def _kinds(axes: Axes, label: Ids, cuttable: NDArray[np.bool_]) -> Ids:
+def _kinds(label: Ids, owner: Ids, cuttable: NDArray[np.bool_]) -> Ids:
     """Return the kind of every component, -1 where it cannot be cut or is the only one of its kind.
 
-    Components are of one kind when they have the same number of ids in the same axes; compared by a 64-bit hash.
+    Components are of one kind when they have the same number of ids in the same axes (`owner` says which axis an id
+    is of); compared by a 64-bit hash.
     """
-    salt = _scramble(np.arange(1, len(axes.slots) + 1, dtype=np.uint64))
+    salt = _scramble(np.arange(1, int(owner.max(initial=-1)) + 2, dtype=np.uint64))
     total = np.zeros(len(cuttable), np.uint64)
-    np.add.at(total, label, salt[_owners(axes)])
+    np.add.at(total, label, salt[owner])
     kind = np.full(len(cuttable), -1)
     _, kind[cuttable], sizes = np.unique(total[cuttable], return_inverse=True, return_counts=True)
     kind[cuttable] = np.where(sizes[kind[cuttable]] > 1, kind[cuttable], -1)
@@ -60,48 +65,56 @@ def _scramble(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def _owners(axes: Axes) -> Ids:
-    """Return the number of the slot that every id belongs to."""
-    return np.repeat(np.arange(len(axes.slots)), [slot.size for slot in axes.slots.values()])
+def _groups(axes: Axes, label: Ids, owner: Ids, kind: Ids, sizes: Sequence[int]) -> tuple[Group, ...]:
+    """Return the groups in order of their first producer.
 
-
-def _groups(axes: Axes, label: Ids, kind: Ids) -> tuple[Group, ...]:
-    """Return the groups in order of their first producer."""
-    first, place = _first_start(axes, label, len(kind))
-    owner, slots = _owners(axes), list(axes.slots.values())
-    ids = np.flatnonzero(kind[label] >= 0)
-    kinds = kind[label[ids]]
-    keys = kinds * len(slots) + owner[ids]
-    rank = np.argsort(keys * (int(place.max(initial=0)) + 1) + place[label[ids]], kind="stable")
+    `label`, `owner` and `kind` are those of every id, `sizes` the number of channels by kind.
+    """
+    first, place = _first_start(axes, label)
+    slots = list(axes.slots.values())
+    ids = np.flatnonzero(kind >= 0)
+    keys = kind[ids] * len(slots) + owner[ids]
+    rank = np.argsort(keys * (int(place.max(initial=0)) + 1) + place[ids], kind="stable")
     ids, keys = ids[rank], keys[rank]
-    sizes = np.bincount(kind[kind >= 0], minlength=1)
-    members: dict[int, list[Member]] = defaultdict(list)
+    places = ids - np.array([slot.start for slot in slots], np.int64)[owner[ids]]
+    bounds = np.flatnonzero(np.diff(keys, prepend=-1, append=-1))
+    members: dict[int, list[Member]] = {}
     origin: dict[int, tuple[int, int]] = {}
-    for start, end in pairwise(np.flatnonzero(np.diff(keys, prepend=-1, append=-1)).tolist()):
-        number, slot = divmod(int(keys[start]), len(slots))
-        found = slots[slot]
-        places = (ids[start:end] - found.start).reshape(int(sizes[number]), -1)
-        members[number].append(Member(found.key, found.axis, found.size, places))
-        channel = label[ids[start]]
-        origin[number] = int(first[channel]), int(place[channel])
-    return _named(axes, label, kind, members, origin)
+    same: dict[tuple[int, bytes], Ids] = {}
+    runs = zip(pairwise(bounds.tolist()), keys[bounds[:-1]].tolist(), strict=True)
+    for (start, end), key in runs:
+        number, slot = divmod(key, len(slots))
+        if number not in members:
+            members[number] = []
+            origin[number] = int(first[ids[start]]), int(place[ids[start]])
+        form = number, places[start:end].tobytes()
+        if (index := same.get(form)) is None:
+            index = same[form] = places[start:end].reshape(sizes[number], -1)
+        members[number].append(Member(slots[slot].key, slots[slot].axis, slots[slot].size, index))
+    return _named(axes, kind, members, origin)
 
 
-def _first_start(axes: Axes, label: Ids, count: int) -> tuple[Ids, Ids]:
-    """Return per component the number of the first node that starts it, and its lowest place on that node's axis."""
+def _first_start(axes: Axes, label: Ids) -> tuple[Ids, Ids]:
+    """Return per id the number of the first node that starts its component, and its lowest place on that node's axis.
+
+    Both are -1 where nothing starts it.
+    """
+    count = int(label.max(initial=-1)) + 1
     first, place = np.full(count, -1), np.full(count, -1)
-    for number, (_, ids) in reversed(list(enumerate(axes.starts))):
-        first[label[ids]] = number
-        place[label[ids[::-1]]] = np.arange(len(ids))[::-1]
-    return first, place
+    backwards = [ids[::-1] for _, ids in axes.starts][::-1]  # of several that are assigned the last one stays
+    lengths = np.array([len(ids) for ids in backwards], np.int64)
+    channel = label[np.concatenate([NONE, *backwards])]
+    first[channel] = np.repeat(np.arange(len(lengths))[::-1], lengths)
+    place[channel] = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(channel)) - 1
+    return first[label], place[label]
 
 
 def _named(
-    axes: Axes, label: Ids, kind: Ids, members: dict[int, list[Member]], origin: dict[int, tuple[int, int]]
+    axes: Axes, kind: Ids, members: dict[int, list[Member]], origin: dict[int, tuple[int, int]]
 ) -> tuple[Group, ...]:
     producers: dict[int, list[str]] = defaultdict(list)
     for node, ids in axes.starts:
-        for number in np.flatnonzero(np.bincount(kind[label[ids]] + 1)[1:]).tolist():
+        for number in set(kind[ids].tolist()):
             producers[number].append(node_name(node))
     order = sorted(members, key=lambda number: origin[number])
     heads = [origin[number][0] for number in order]
@@ -111,7 +124,7 @@ def _named(
         node, ids = axes.starts[start]
         name = node_name(node)
         if heads.count(start) > 1:
-            name += f"[{_ranges(np.flatnonzero(kind[label[ids]] == number))}]"
+            name += f"[{_ranges(np.flatnonzero(kind[ids] == number))}]"
         groups.append(
             Group(name, len(members[number][0].index), tuple(dict.fromkeys(producers[number])), tuple(members[number]))
         )
@@ -127,14 +140,18 @@ def _ranges(places: Ids) -> str:
 def _explain(axes: Axes, decision: Decision, label: Ids, kind: Ids) -> tuple[Frozen, ...]:
     """Return what stays of every layer that starts channels, with the first reason that was given for it."""
     reasons = [*axes.frozen, *decision.frozen]
-    reason = np.full(len(kind), -1)
-    for number, (ids, _) in reversed(list(enumerate(reasons))):
-        reason[label[ids]] = number
+    held = [(ids, number) for number, (ids, _) in enumerate(reasons)][::-1]
+    reason = np.full(int(label.max(initial=-1)) + 1, -1)
+    reason[label[np.concatenate([NONE, *(ids for ids, _ in held)])]] = np.repeat(
+        [number for _, number in held], [len(ids) for ids, _ in held]
+    )
     found = []
     for node, ids in axes.starts:
-        why, counts = np.unique(reason[label[ids[kind[label[ids]] < 0]]], return_counts=True)
-        for number, count in zip(why.tolist(), counts.tolist(), strict=True):
-            found.append(Frozen(node_name(node), count, reasons[number][1] if number >= 0 else _SINGLE))
+        staying = ids[kind[ids] < 0]
+        if len(staying):
+            why, counts = np.unique(reason[label[staying]], return_counts=True)
+            for number, count in zip(why.tolist(), counts.tolist(), strict=True):
+                found.append(Frozen(node_name(node), count, reasons[number][1] if number >= 0 else _SINGLE))
     return tuple(found)
 
 

@@ -13,17 +13,18 @@ import numpy as np
 from galen.ir import Model, Node
 from galen.ir.clone import clone
 from galen.ir.coupling.analysis import rule_of, trace_axes
-from galen.ir.coupling.axes import Ids, Touch, dims_of, operand_key
+from galen.ir.coupling.axes import Ids, Touch
 from galen.ir.coupling.cut import Cut
+from galen.ir.coupling.operands import dims_of, operand_key
 from galen.ir.coupling.rewriter import Rewriter
-from galen.ir.edit import const_value
+from galen.ir.edit import Names, const_value
 
 
 def mask(model: Model, cut: Cut) -> Model:
     """Return a copy of `model`, of unchanged shapes, that computes what the cut model must compute."""
     masked = clone(model)
     axes = trace_axes(masked)
-    editor = Rewriter(masked, cut)
+    editor = Rewriter(cut, masked.opset_imports.get("", 0), Names(masked))
     sums = [(touch, cut.kept(operand_key(touch.node, touch.index), touch.axis)) for touch in axes.sums]
     narrowed = [_narrowing(node, cut) for node in _nodes_that_reduce(axes.reductions, cut)]
     for narrowing in narrowed:

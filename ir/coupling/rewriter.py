@@ -6,20 +6,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galen.ir import GalenError, Graph, Model, Node, Value, convert_attribute
-from galen.ir.coupling.axes import Ids, dims_of, operand_key
+from galen.ir import GalenError, Graph, Node, Value, convert_attribute
+from galen.ir.coupling.axes import Ids
 from galen.ir.coupling.constants import drop_unused_constant
 from galen.ir.coupling.cut import Cut
+from galen.ir.coupling.operands import dims_of, operand_key
 from galen.ir.edit import Names, attribute, const_value, new_initializer, set_attribute
 
 
 class Rewriter:
     """One node under one cut. Lengths are those before the cut."""
 
-    def __init__(self, model: Model, cut: Cut) -> None:
-        self.opset = model.opset_imports.get("", 0)
+    def __init__(self, cut: Cut, opset: int, names: Names) -> None:
+        self.opset = opset
         self._cut = cut
-        self._names = Names(model)
+        self._names = names
 
     def enter(self, node: Node) -> bool:
         """Turn to `node` and return whether the cut touches any of its operands."""

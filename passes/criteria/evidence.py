@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from galen.ir import GalenError, Model, Node, Samples
 from galen.ir.coupling import Coupling, Group, Member, Weight
-from galen.ir.coupling.axes import Ids, operand_key
+from galen.ir.coupling.axes import Ids
+from galen.ir.coupling.operands import operand_key
 from galen.ir.coupling.weights import is_weight, weight_array, weight_source
 from galen.ir.edit import all_nodes
 from galen.passes.criteria.activations import Patches, inputs_of
@@ -132,4 +133,5 @@ class Evidence:
 
     def _rows(self, member: Member) -> Array:
         array = weight_array(*self.operands[member.value])
-        return np.moveaxis(array, member.axis, 0).reshape(member.length, -1)
+        rows = array if member.axis == 0 else np.moveaxis(array, member.axis, 0)
+        return rows.reshape(member.length, -1)

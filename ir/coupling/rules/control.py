@@ -1,7 +1,8 @@
 """Control flow: what enters a body, what it yields and what comes out of the node are one and the same."""
 
 from galen.ir import Value
-from galen.ir.coupling.axes import Axes, Ids, dims_of
+from galen.ir.coupling.axes import Axes, Ids
+from galen.ir.coupling.operands import dims_of
 from galen.ir.coupling.rule import Rule
 from galen.ir.edit import subgraphs_of
 

@@ -116,8 +116,7 @@ def rewrite_conv(rewriter: Rewriter) -> None:
 def rewrite_group(rewriter: Rewriter) -> None:
     """Count the groups again: they only change where a group has one input channel."""
     groups = rewriter.attribute("group", 1)
-    kept = rewriter.input(0, 1)
-    if kept is None or groups == 1:
+    if groups == 1 or (kept := rewriter.input(0, 1)) is None:
         return
     channels = rewriter.input_length(0, 1)
     if channels == groups:

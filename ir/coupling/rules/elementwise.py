@@ -19,7 +19,7 @@ def couple_elementwise(axes: Axes) -> None:
     for index in tensors:
         couple_broadcast_axes(axes, index)
     for axis in range(len(axes.output_dims(0) or ())):
-        for output in range(len(axes.node.outputs)):
+        for output in range(1, len(axes.node.outputs)):
             axes.tie(axes.output(0, axis), axes.output(output, axis))
 
 
