@@ -2,13 +2,14 @@
 
     python benchmarks/prune_peers.py coverage [FAMILY ...]   share of parameters kept per family, local and global
     python benchmarks/prune_peers.py speed                   seconds, and weights left, of a ResNet-56 and a ResNet-50
-    python benchmarks/prune_peers.py memory                  peak memory of galen-opt on a 1 GB transformer
+    python benchmarks/prune_peers.py memory                  peak memory and seconds on a 1 GB transformer, as commands
 
 `bound` is the network of the same family with every axis halved. Torch-Pruning is told the layers that must stay (the
 outputs) and the numbers of heads, as its documentation asks; Galen and onnxsim get the ONNX file alone.
 """
 
 import gc
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,36 @@ def through_files(path: Path) -> dict[str, Contest]:
     }
 
 
+def as_commands(path: Path) -> dict[str, Contest]:
+    """Return the same as commands, with the time that a tool takes to start."""
+    out = path.with_name("out.onnx")
+    return {
+        f"{tool}, command": Contest(
+            lambda: None, lambda _, words=words: subprocess.run(words, check=True), lambda _: tensors_of(onnx.load(out))
+        )
+        for tool, words in commands(path, out).items()
+    }
+
+
+def commands(path: Path, out: Path) -> dict[str, list[str]]:
+    """Return what is typed to prune a file by half. The command of onnxsim does not prune, its library does."""
+    library = (
+        "import sys, onnx; from onnxsim.pruning import apply_structured_pruning as prune; "
+        "onnx.save(prune(onnx.load(sys.argv[1]), 0.5), sys.argv[2], save_as_external_data=len(sys.argv) > 3)"
+    )
+    external = ["external"] if path.with_suffix(".data").exists() else []
+    return {
+        "Galen": [sys.executable, "-m", "galen.opt", str(path), "-o", str(out), "-p", "prune{sparsity=0.5}"],
+        "onnxsim": [sys.executable, "-c", library, str(path), str(out), *external],
+    }
+
+
+def processor_seconds() -> float:
+    """Return what this process and its children have used."""
+    used = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def speed(rounds: int = 7) -> None:
     """Print processor seconds, the best of several rounds in which the tools take turns."""
     print(f"{'network':10s} {'MB':>5s} {'tool':22s} {'seconds':>8s} {'weights left':>13s}")
@@ -174,30 +205,37 @@ def speed(rounds: int = 7) -> None:
         for name in prune_networks.NETS:
             path = Path(folder) / f"{name}.onnx"
             prune_networks.export(name, path)
-            tools = contests(name, path) | through_files(path)
+            tools = contests(name, path) | through_files(path) | as_commands(path)
             best, left = dict.fromkeys(tools, np.inf), dict.fromkeys(tools, 0.0)
             for _ in range(rounds):
                 for tool, contest in tools.items():
                     subject = contest.read()
-                    begun = time.process_time()
+                    begun = processor_seconds()
                     result = contest.prune(subject)
-                    best[tool] = min(best[tool], time.process_time() - begun)
+                    best[tool] = min(best[tool], processor_seconds() - begun)
                     left[tool] = contest.size(result) / tensors_of(onnx.load(path))
             for tool in tools:
                 size = path.stat().st_size / 1e6
-                print(f"{name:10s} {size:5.0f} {tool:22s} {best[tool]:8.3f} {left[tool]:13.2f}", flush=True)
+                print(f"{name:10s} {size:5.0f} {tool:22s} {best[tool]:8.4f} {left[tool]:13.2f}", flush=True)
 
 
 def memory() -> None:
+    """Print what pruning a transformer with external data takes, and how many of its weights are left."""
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "transformer.onnx"
+        source, out = Path(folder) / "transformer.onnx", Path(folder) / "half.onnx"
         prune_networks.write_transformer(source)
         size = source.with_suffix(".data").stat().st_size / 1e6
-        arguments = [str(source), "-o", str(Path(folder) / "half.onnx"), "-p", "prune{sparsity=0.5}"]
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "galen.opt", *arguments], check=True)
-        peak = getrusage(RUSAGE_CHILDREN).ru_maxrss / 1e3
-        print(f"{size:.0f} MB model: peak {peak:.0f} MB, {time.perf_counter() - begun:.1f} s")
+        whole = tensors_of(onnx.load(source, load_external_data=False))
+        for tool, words in commands(source, out).items():
+            begun = time.perf_counter()
+            process = subprocess.Popen(words)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            seconds, left = time.perf_counter() - begun, tensors_of(onnx.load(out, load_external_data=False)) / whole
+            print(
+                f"{size:.0f} MB, {tool}: peak {used.ru_maxrss / 1e3:.0f} MB, {seconds:.1f} s, {left:.2f} left",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

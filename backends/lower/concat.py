@@ -6,7 +6,8 @@ from galen.backends.kernels.base import Image
 from galen.backends.kernels.concat import Concat
 from galen.backends.kernels.layout import Move
 from galen.backends.lower.axes import VOLUME
-from galen.backends.lower.lowering import ImagePlace, Lowering
+from galen.backends.lower.lowering import Lowering
+from galen.backends.lower.places import ImagePlace
 from galen.ir import Node, Value
 from galen.ir.edit import attribute
 

@@ -7,7 +7,8 @@ import numpy as np
 from galen.backends.lower.algorithms import Algorithm, Problem, choose
 from galen.backends.lower.axes import image_axes
 from galen.backends.lower.fuse import epilogue
-from galen.backends.lower.lowering import FLOATS, ImagePlace, Lowering
+from galen.backends.lower.lowering import FLOATS, Lowering
+from galen.backends.lower.places import ImagePlace
 from galen.backends.lower.windows import window_of
 from galen.backends.target import Target
 from galen.ir import Node, Value

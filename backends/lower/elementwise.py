@@ -4,7 +4,8 @@ from galen.backends.kernels.base import Image
 from galen.backends.kernels.elementwise import Elementwise
 from galen.backends.lower.axes import VOLUME, rows_of
 from galen.backends.lower.fuse import BINARY, epilogue, step_of
-from galen.backends.lower.lowering import FLOATS, Layout, Lowering
+from galen.backends.lower.lowering import FLOATS, Lowering
+from galen.backends.lower.places import Layout
 from galen.ir import Node, Value
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.steps import SIMPLE, Activation, Binary, BinaryName, Convert, Step
 from galen.backends.lower.axes import image_axes, rows_of
-from galen.backends.lower.lowering import FLOATS, HALF, HALF_LANES, Layout, Lowering
+from galen.backends.lower.lowering import FLOATS, HALF, HALF_LANES, Lowering
+from galen.backends.lower.places import Layout
 from galen.ir import Node, Value
 from galen.ir.edit import attribute, const_value
 

@@ -12,7 +12,8 @@ from galen.backends.integer_layers import layer
 from galen.backends.kernels.base import Image, Spec
 from galen.backends.kernels.int8_layout import Dequantize, Quantize
 from galen.backends.kernels.requantize import Grid
-from galen.backends.lower.lowering import Lowering, Place
+from galen.backends.lower.lowering import Lowering
+from galen.backends.lower.places import Place
 from galen.backends.lower.transposed import transposed_window_border
 from galen.backends.lower.windows import window_border
 from galen.backends.qdq import Integers, Rounded, clip_bounds, rounded

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from math import prod
 
 from galen.backends.constants import Constants
-from galen.backends.kernels.base import Image, Kernel, Slice, Spec
+from galen.backends.kernels.base import Image, Kernel, Spec
 from galen.backends.kernels.layout import FromImage, Move, ToImage
 from galen.backends.kernels.permute import Permute
 from galen.backends.lower.axes import VOLUME, image_axes
 from galen.backends.lower.buffers import Buffers
 from galen.backends.lower.homes import Home
+from galen.backends.lower.places import ImagePlace, Layout, Place, contiguous
 from galen.backends.lower.slices import channels_first, slices_first
 from galen.backends.program import Call, Program
 from galen.backends.target import Target
@@ -23,26 +24,10 @@ HALF, HALF_LANES = "float16", 8
 FLOATS = ("float32", HALF)
 """Types that kernels compute in."""
 
-Layout = Image | Spec
 NUMERIC = "fiub"
 """Kinds of types that the cores and the runtime know: not strings, complex numbers, nor what numpy lacks."""
 Border = Callable[[Node, Value, Target], int]
 """Returns the border that a node will ask of one of its inputs."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A buffer that holds a value, and how."""
-
-    buffer: int
-    layout: Layout
-
-
-@dataclass(frozen=True)
-class ImagePlace(Place):
-    """A buffer that holds a value as an image."""
-
-    layout: Image
 
 
 @dataclass
@@ -247,10 +232,3 @@ class Lowering(Buffers):
     def fed(self) -> Iterator[Value]:
         """Yield the inputs that the caller feeds."""
         return (v for v in self.model.graph.inputs if v.name not in self.model.graph.initializers)
-
-
-def contiguous(image: Image) -> bool:
-    """Return whether the image's memory is that of the dense NCHW tensor."""
-    if isinstance(image, Slice):
-        return False
-    return image.border == 0 and image.channels == image.c and (image.h * image.w == 1 or image.c == 1)

@@ -8,7 +8,8 @@ from galen.backends.kernels.pool import GlobalAverage, Pool, PoolKind
 from galen.backends.kernels.window import Window
 from galen.backends.lower.axes import image_axes
 from galen.backends.lower.fuse import epilogue
-from galen.backends.lower.lowering import ImagePlace, Lowering
+from galen.backends.lower.lowering import Lowering
+from galen.backends.lower.places import ImagePlace
 from galen.backends.lower.windows import window_of
 from galen.ir import Node
 from galen.ir.edit import attribute, const_value

@@ -19,8 +19,9 @@ from galen.backends.lower.integers import (
     store,
     zero_point,
 )
-from galen.backends.lower.lowering import Lowering, Place
+from galen.backends.lower.lowering import Lowering
 from galen.backends.lower.narrow_weights import narrow
+from galen.backends.lower.places import Place
 from galen.backends.lower.quantized_elementwise import look_up
 from galen.backends.lower.quantized_upsampling import transposable
 from galen.backends.qdq import Integers, activation, integers, rounded, stored

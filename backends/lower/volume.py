@@ -13,7 +13,8 @@ from galen.backends.kernels.unfold import Unfold
 from galen.backends.lower.algorithms import Problem, choose
 from galen.backends.lower.axes import VOLUME, image_axes
 from galen.backends.lower.convolution import Filters, convolve
-from galen.backends.lower.lowering import ImagePlace, Lowering
+from galen.backends.lower.lowering import Lowering
+from galen.backends.lower.places import ImagePlace
 from galen.backends.lower.pooling import kind_of, padding_after, windows_of
 from galen.backends.lower.windows import volume_windows
 from galen.ir import Node

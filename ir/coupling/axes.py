@@ -17,7 +17,6 @@ from galen.ir.coupling.operands import Dims, dims_of, operand_key
 from galen.ir.edit import attribute, const_value
 
 Ids: TypeAlias = NDArray[np.int64]
-
 NONE: Ids = np.empty(0, np.int64)
 
 _BLOCK = 1 << 16

@@ -17,25 +17,9 @@ from galen.ir.errors import GalenError
 from galen.ir.fx.operators import INERT, find, quantized
 from galen.ir.fx.operators.common import Ints, Operator
 from galen.ir.fx.pairs import activation_pair
+from galen.ir.fx.store import Store, is_trained
 from galen.ir.fx.weights import PARAMETERS, Latent, latent_weight, weight_range
 from galen.ir.library import RemoveInitializersFromInputsPass, applied
-
-_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "BatchNormalization", "PRelu"})
-_FIXED = {
-    "BatchNormalization": {3, 4},
-    "Clip": {1, 2},
-    "Pad": {2},
-    "Pow": {1},
-    "Resize": {1, 2},
-    "Upsample": {1},
-    "Where": {0, 1, 2},
-    "OneHot": {2},
-    "QuantizeLinear": {1, 2},
-    "DequantizeLinear": {1, 2},
-    "LSTM": {5, 6},
-    "GRU": {5},
-}
-"""Inputs of operators that are not trained although they may be constant floats."""
 
 _QUANTIZED = {onnx_ir.DataType.INT8: torch.int8, onnx_ir.DataType.UINT8: torch.uint8}
 
@@ -65,7 +49,7 @@ class _Builder:
         self._model = model
         self._opset = model.opset_imports.get("", 1)
         self._graph = fx.Graph()
-        self._root = nn.Module()
+        self._store = Store()
         self._parameters: dict[str, str] = {}
         self._nodes: dict[onnx_ir.Value, fx.Node] = {}
         self._known: dict[onnx_ir.Value, Tensor] = {}
@@ -78,7 +62,7 @@ class _Builder:
             self._convert(node)
         results = [self._result(value) for value in graph.outputs]
         self._graph.output(results[0] if len(results) == 1 else tuple(results))
-        module = fx.GraphModule(self._root, self._graph)
+        module = fx.GraphModule(self._store.root, self._graph)
         self._graph.eliminate_dead_code()  # the QuantizeLinear of pairs that became one step
         module.recompile()
         module.meta[PARAMETERS] = self._parameters
@@ -90,7 +74,7 @@ class _Builder:
         if value.dtype not in _QUANTIZED:
             return result
         name = f"{_identifier(value.name)}_as_integer"
-        self._root.add_module(name, quantized.AsInteger(_QUANTIZED[value.dtype]))
+        self._store.root.add_module(name, quantized.AsInteger(_QUANTIZED[value.dtype]))
         return self._graph.call_module(name, (result,))
 
     def _define(self, value: onnx_ir.Value, node: fx.Node) -> None:
@@ -141,7 +125,7 @@ class _Builder:
         if value in self._known:
             return True
         array = const_value(value)
-        if array is None or _is_trained(array, node, index):
+        if array is None or is_trained(array, node, index):
             return False
         self._known[value] = _tensor(array)
         return True
@@ -167,7 +151,7 @@ class _Builder:
 
     def _emit_module(self, node: onnx_ir.Node, module: nn.Module) -> None:
         name = f"{_identifier(node.name or node.op_type)}_{len(self._nodes)}"
-        self._root.add_module(name, module)
+        self._store.root.add_module(name, module)
         arguments = [self._runtime(value, node, i) for i, value in enumerate(node.inputs) if value is not None]
         self._define(node.outputs[0], self._graph.call_module(name, tuple(arguments)))
 
@@ -184,11 +168,11 @@ class _Builder:
         """Return the fx node of a value; a constant becomes a parameter or a buffer at its first use."""
         if value not in self._nodes:
             array = const_value(value)
-            if node is not None and array is not None and _is_trained(array, node, index):
+            if node is not None and array is not None and is_trained(array, node, index):
                 self._define(value, self._parameter(str(value.name), _tensor(array)))
             else:
                 tensor = self._known[value] if value in self._known else _tensor(_required(array, value))
-                path = self._register(str(value.name), tensor, trained=False)
+                path = self._store.register(str(value.name), tensor, trained=False)
                 if node is not None and node.op_type == "BatchNormalization":
                     self._parameters[str(value.name)] = path  # statistics, which training updates too
                 self._define(value, self._graph.get_attr(path))
@@ -196,7 +180,7 @@ class _Builder:
 
     def _parameter(self, name: str, tensor: Tensor) -> fx.Node:
         if name not in self._parameters:
-            self._parameters[name] = self._register(name, tensor, trained=True)
+            self._parameters[name] = self._store.register(name, tensor, trained=True)
         return self._graph.get_attr(self._parameters[name])
 
     def _fake_quantized(self, latent: Latent) -> fx.Node:
@@ -205,37 +189,6 @@ class _Builder:
         if (limits := weight_range(latent)) is None:
             return self._graph.call_function(quantized.fake_binarize, (weight, scale, latent.axis))
         return self._graph.call_function(quantized.fake_quantize, (weight, scale, *limits, latent.axis))
-
-    def _register(self, name: str, tensor: Tensor, *, trained: bool) -> str:
-        """Store a tensor under its ONNX name, dots being submodules, or under a flat name where that is impossible."""
-        path = name.split(".")
-        if not all(path) or not self._is_free(path):
-            path = [f"{name.replace('.', '_') or 'constant'}_{len(self._nodes)}"]
-        owner = self._root
-        for part in path[:-1]:
-            if part not in owner._modules:
-                owner.add_module(part, nn.Module())
-            owner = owner.get_submodule(part)
-        if trained and tensor.is_floating_point():
-            owner.register_parameter(path[-1], nn.Parameter(tensor))
-        else:
-            owner.register_buffer(path[-1], tensor)
-        return ".".join(path)
-
-    def _is_free(self, path: list[str]) -> bool:
-        owner = self._root
-        for part in path[:-1]:
-            if part in owner._modules:
-                owner = owner.get_submodule(part)
-            else:
-                return not hasattr(owner, part)
-        return not hasattr(owner, path[-1])
-
-
-def _is_trained(array: np.ndarray, node: onnx_ir.Node, index: int) -> bool:
-    if array.dtype.kind != "f" or index in _FIXED.get(node.op_type, ()):
-        return False
-    return node.op_type in _LAYERS or array.size > 1
 
 
 def _tensor(array: np.ndarray) -> Tensor:
