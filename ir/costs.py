@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir
 
-from galen.ir.edit import all_nodes, const_tensor
+from galen.ir.edit import all_nodes, const_tensor, operator
 from galen.ir.execute import observe
 from galen.ir.macs import counts, macs
 from galen.ir.shapes import Shapes, pin
@@ -108,7 +108,7 @@ def width(value: onnx_ir.Value | None) -> int:
     if stored is not None:
         return _stored_bits(stored)
     pair = value.producer() if value is not None else None
-    if value is None or pair is None or pair.op_type != "DequantizeLinear" or pair.inputs[0] is None:
+    if value is None or pair is None or operator(pair) != "DequantizeLinear" or pair.inputs[0] is None:
         return value.dtype.bitwidth if value is not None and value.dtype is not None else FP32_BITS
     return _clipped_bits(pair.inputs[0])
 
@@ -116,7 +116,7 @@ def width(value: onnx_ir.Value | None) -> int:
 def _clipped_bits(integers: onnx_ir.Value) -> int:
     clip = integers.producer()
     bits = integers.dtype.bitwidth if integers.dtype is not None else 8
-    if clip is None or clip.op_type != "Clip":
+    if clip is None or operator(clip) != "Clip":
         return bits
     bounds = [const_tensor(value) for value in clip.inputs[1:3]]
     if len(bounds) != 2 or bounds[0] is None or bounds[1] is None:
@@ -135,7 +135,7 @@ def _stored(value: onnx_ir.Value | None) -> tuple[onnx_ir.Value, onnx_ir.TensorP
         if tensor is not None:
             return value, tensor
         producer = value.producer()
-        if producer is None or producer.op_type not in ("DequantizeLinear", "Transpose", "Reshape", "Identity", "Cast"):
+        if producer is None or operator(producer) not in _CARRIERS:
             return None
         value = producer.inputs[0]
     return None
@@ -155,6 +155,9 @@ def _stored_bits(tensor: onnx_ir.TensorProtocol) -> int:
         return 1
     return min(8, max(2, largest.bit_length() + 1))
 
+
+_CARRIERS = frozenset({"DequantizeLinear", "Transpose", "Reshape", "Identity", "Cast"})
+"""Operators through which exporters hand weights over."""
 
 _WEIGHT_SLOTS: Mapping[str, tuple[int, ...]] = {
     "Attention": (1,),
@@ -206,4 +209,4 @@ def _behind_dequantize(node: onnx_ir.Node, slot: int) -> bool:
     value = node.inputs[slot]
     producer = value.producer() if value is not None else None
     integer_operator = node.op_type in ("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul")
-    return integer_operator or (producer is not None and producer.op_type == "DequantizeLinear")
+    return integer_operator or operator(producer) == "DequantizeLinear"

@@ -33,6 +33,14 @@ def const_value(value: onnx_ir.Value | None) -> np.ndarray | None:
     return None if tensor is None else tensor.numpy()
 
 
+_KNOWN_DOMAINS = ("", "com.microsoft")
+
+
+def operator(node: onnx_ir.Node | None) -> str:
+    """Return a node's operator type if ONNX or onnxruntime defines it, "" else: there `Cast` may be anything."""
+    return node.op_type if node is not None and node.domain in _KNOWN_DOMAINS else ""
+
+
 def attribute(node: onnx_ir.Node, name: str, default: Any = None) -> Any:
     """Return an attribute as a plain Python value (int, float, str, list, Graph, tensor), or `default`."""
     attr = node.attributes.get(name)

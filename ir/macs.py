@@ -19,9 +19,12 @@ def macs(node: onnx_ir.Node) -> int:
     """Return the multiply-accumulates of one inference of a node that `counts`.
 
     Raises:
-        GalenError: a shape that the number depends on is not known.
+        GalenError: a shape that the number depends on is not known, or not one that the operator takes.
     """
-    return _MACS[node.op_type](node)
+    try:
+        return _MACS[node.op_type](node)
+    except (IndexError, TypeError, ValueError) as error:  # ranks that shape inference was not strict about
+        raise GalenError(f"the operands are none that {node.op_type} takes", where=f"node {node.name}") from error
 
 
 def _shape(value: onnx_ir.Value | None, node: onnx_ir.Node) -> tuple[int, ...]:

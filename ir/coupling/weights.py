@@ -3,7 +3,7 @@
 import numpy as np
 
 from galen.ir import Node, Value
-from galen.ir.edit import attribute, const_tensor, const_value
+from galen.ir.edit import attribute, const_tensor, const_value, operator
 
 _CARRIERS = frozenset({"DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Identity", "Reshape", "Clip"})
 
@@ -17,7 +17,7 @@ def weight_source(value: Value | None) -> Value | None:
     """Return the constant that `value` is made of, None when it depends on the model's inputs."""
     while value is not None and const_tensor(value) is None:
         producer = value.producer()
-        value = producer.inputs[0] if producer is not None and producer.op_type in _CARRIERS else None
+        value = producer.inputs[0] if producer is not None and operator(producer) in _CARRIERS else None
     return value
 
 
@@ -32,7 +32,7 @@ def weight_array(node: Node, index: int) -> np.ndarray:
     if constant is not None:
         return constant
     producer = value.producer() if value is not None else None
-    if producer is None or producer.op_type not in _CARRIERS:
+    if producer is None or operator(producer) not in _CARRIERS:
         raise ValueError(f"input {index} of {node.name} is not a weight")
     array = weight_array(producer, 0)
     if producer.op_type == "DequantizeLinear":

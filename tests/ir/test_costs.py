@@ -5,6 +5,7 @@ import pytest
 
 from galen.ir import GalenError, Model
 from galen.ir.costs import costs, layer_costs
+from galen.ir.coupling import couple
 from galen.ir.io import from_proto, load
 
 
@@ -118,3 +119,24 @@ def test_resnet20_has_the_published_costs(models_dir) -> None:
 def test_shapes_computed_in_the_graph_are_found_by_running_it(models_dir) -> None:
     by_inference = costs(load(models_dir / "resnet20_cifar10_dyn.onnx"))
     assert by_inference.macs == costs(load(models_dir / "resnet20_cifar10.onnx")).macs
+
+
+def test_what_other_domains_call_an_identity_hands_nothing_over() -> None:
+    """Neither a weight of its own nor anything at all: there it may have no input."""
+    model = from_proto(
+        onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17, "other" : 1]>
+        g (float[1,2] x) => (float[1,2] y) <float[2,2] w = {1, 2, 3, 4}, float[2,2] v, float[1,2] u> {
+            v = other.Identity(w)
+            u = other.Identity()
+            a = MatMul(x, v)
+            y = Add(a, u)
+        }""")
+    )
+    assert costs(model).parameters == 0
+    assert not couple(model).weights
+
+
+def test_operands_of_a_wrong_rank_are_named() -> None:
+    model = parsed("g (float[2] x, float[2,8] v) => (float[1,8] y) { [fc] y = Gemm(x, v) }")
+    with pytest.raises(GalenError, match=r"node fc: the operands are none that Gemm takes"):
+        costs(model)

@@ -70,3 +70,32 @@ def test_inference_fills_in_and_never_forgets() -> None:
     conv = model.graph.node(0).outputs[0]
     assert str(conv.shape) == "[N,2,2,2]"
     assert not infer(model)
+
+
+def test_shapes_pass_through_functions_with_attributes() -> None:
+    model = from_proto(
+        onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17, "f" : 1]>
+        g (float[2,3,4] x) => (y, z) { y = f.Turn <perm = [2, 0, 1]> (x)  z = f.Turn (x) }
+        <domain: "f", opset_import: ["" : 17]>
+        Turn <perm: ints = [1, 2, 0]> (a) => (b) { b = Transpose <perm: ints = @perm> (a) }""")
+    )
+    assert infer(model)
+    assert [static_shape(value) for value in model.graph.outputs] == [(4, 2, 3), (3, 4, 2)]
+
+
+def test_what_is_known_is_not_learnt_again_and_what_is_forgotten_is() -> None:
+    model = parsed("g (float[N,3] x, float[3,5] w) => (y) { c = MatMul(x, w) y = Relu(c) }")
+    assert infer(model)
+    assert not infer(model)
+    product = model.graph.node(0).outputs[0]
+    product.shape = None
+    assert infer(model)
+    assert str(product.shape) == "[N,5]"
+
+
+def test_small_numbers_reach_inference_and_weights_do_not() -> None:
+    model = parsed("""g (float[1,2,4,4] x) => (y) <float[4] scales = {1, 1, 2, 3}, int64[4] target = {1, 2, 96, -1}>
+        { r = Resize(x, , scales) y = Reshape(r, target) }""")
+    assert infer(model)
+    assert [static_shape(node.outputs[0]) for node in model.graph] == [(1, 2, 8, 12), (1, 2, 96, 1)]
