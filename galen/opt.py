@@ -33,6 +33,7 @@ def _parser() -> Parser:
     add("--data", metavar="D", help=".npz file, folder of class folders, or module:function")
     add("--train-data", metavar="D", help="data to calibrate and recover with; default: --data")
     add("--shape", action="append", default=[], metavar="NAME=1x3x32x32", help="numbers for a dynamic input")
+    add("--target", metavar="T", help="prune to channel counts that this target runs well; see `galen targets`")
     add("--seed", type=_seed, default=0, metavar="N", help="where random draws start (default 0)")
     add("--verify-each", action="store_true", help="check the model after every pass, and run it")
     add("--print-before", action="append", default=[], metavar="NAME", help="show the model before a pass")
@@ -122,8 +123,12 @@ def _resources(arguments: argparse.Namespace, model: "Model", shapes: "Shapes") 
     from galen.ir.dataset import open_dataset  # noqa: PLC0415
 
     given = {"data": arguments.data, "train_data": arguments.train_data}
-    data = {name: open_dataset(spec, model) for name, spec in given.items() if spec is not None}
-    return {**data, "seed": arguments.seed, "shapes": shapes}
+    found: dict[str, Any] = {name: open_dataset(spec, model) for name, spec in given.items() if spec is not None}
+    if arguments.target is not None:
+        from galen.backends.targets import find  # noqa: PLC0415
+
+        found["limits"] = find(arguments.target).limits
+    return {**found, "seed": arguments.seed, "shapes": shapes}
 
 
 def _watchers(arguments: argparse.Namespace, model: "Model", shapes: "Shapes") -> list["Watcher"]:

@@ -20,7 +20,7 @@ def bound(resource: str) -> Any:
     """Declare a field that the caller fills in rather than the text.
 
     Args:
-        resource: `data`, `train_data`, `seed` or `shapes`: what `Pass.bind` puts there.
+        resource: `data`, `train_data`, `seed`, `shapes` or `limits`: what `Pass.bind` puts there.
     """
     return dataclasses.field(default=None, repr=False, compare=False, kw_only=True, metadata={BOUND: resource})
 

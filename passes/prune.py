@@ -26,6 +26,7 @@ from galen.passes.criteria import find as find_criterion
 from galen.passes.policy import Policy
 from galen.passes.recover import Reconstruction, Statistics
 from galen.passes.simplify import Simplify
+from galen.passes.space import Limits
 
 _SHARES = ("channels", "parameters", "macs")
 
@@ -47,12 +48,13 @@ class Prune(Pass, name="prune"):
         global: rank the channels of all groups together.
         steps: cut in this many steps, each removing the same share of what is left, and judge anew before each.
         heads: cut whole heads of attention where they can be, instead of dimensions of all heads.
-        round_to: channel counts are multiples of this where the group is at least as wide.
-        min_channels: fewer are never left.
+        round_to: channel counts are multiples of this where the group is at least as wide; 1: of what `limits` say.
+        min_channels: fewer are never left; 1: than what `limits` say.
         exclude: names or patterns (`layer1*`) of groups and layers that stay whole.
         ratios: other sparsities by name or pattern of group or layer; the first that fits counts.
         recover: what is re-estimated on data afterwards: channel statistics (those of BatchNormalization where there
             is one), or every layer by least squares. Without it the cut model computes what its mask does.
+        limits: what the target that the model is for asks of channel counts.
     """
 
     sparsity: float | None = None
@@ -72,6 +74,7 @@ class Prune(Pass, name="prune"):
     data: Samples | None = bound("data")
     train_data: Samples | None = bound("train_data")
     shapes: Shapes | None = bound("shapes")
+    limits: Limits | None = bound("limits")
     seed: int | None = bound("seed")
 
     def __post_init__(self) -> None:
@@ -157,7 +160,10 @@ class Prune(Pass, name="prune"):
     def _counts(self, model: Model, coupling: Coupling, scores: Mapping[str, Vector]) -> Counts:
         if self.policy is not None:
             return policy_counts(self.policy, coupling)
-        rules = Rules(self.round_to, self.min_channels, self.exclude, self.ratios)
+        limits = self.limits or Limits()
+        multiple = self.round_to if self.round_to > 1 else limits.channel_multiple
+        least = self.min_channels if self.min_channels > 1 else limits.minimum_channels
+        rules = Rules(multiple, least, self.exclude, self.ratios)
 
         def allocate(sparsity: float) -> Counts:
             if self.global_:

@@ -94,6 +94,19 @@ def test_passes_from_a_file(opt: Run, model_path: Path, tmp_path: Path) -> None:
     assert json.loads(out)["after"]["nodes"] == 1
 
 
+def test_a_target_says_to_what_channels_are_rounded(opt: Run, tmp_path: Path) -> None:
+    ones = ",".join(["1"] * 20)
+    wide, out = tmp_path / "wide.onnx", tmp_path / "out.onnx"
+    wide.write_bytes(
+        onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,2,3,3] x) => (float[1,2,3,3] y) <float[10,2,1,1] w = {{{ones}}}, float[2,10,1,1] v = {{{ones}}}>
+        {{ [first] c = Conv(x, w) [second] y = Conv(c, v) }}""").SerializeToString()
+    )
+    for arguments, left in (((), 7), (("--target", "cortex-a72"), 8)):
+        assert opt(wide, "-p", "prune{sparsity=0.3}", *arguments, "-o", out) == (0, "", "")
+        assert list(load(out).graph.initializers["w"].shape) == [left, 2, 1, 1]
+
+
 def test_printing_and_stopping(opt: Run, model_path: Path) -> None:
     _, _, err = opt(model_path, "-p", PASSES, "--print-before", "fold-batchnorm", "--stop-after", "simplify")
     assert "// before" not in err
@@ -185,6 +198,7 @@ def test_a_caret_shows_the_place(opt: Run, model_path: Path) -> None:
         (["{model}", "--shape", "z=1x2", "--stats"], "the model has no input 'z' (inputs: x)"),
         (["{model}", "-p", "@{dir}/none.txt"], "none.txt: no such file"),
         (["{model}", "-p", "quantize"], "data"),
+        (["{model}", "--target", "cortex-a27", "-p", "simplify"], "unknown target 'cortex-a27' (did you mean"),
         (["{model}", "--data", "{dir}/none.npz", "-p", "simplify"], "none.npz"),
     ],
 )

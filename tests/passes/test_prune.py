@@ -22,6 +22,7 @@ from galen.passes.fold_batchnorm import FoldBatchNorm
 from galen.passes.policy import Keep, Policy
 from galen.passes.prune import Prune
 from galen.passes.simplify import Simplify
+from galen.passes.space import Limits
 
 NET = """g (float[N,3,6,6] x) => (float[N,4] y)
 <float[8,3,3,3] w, float[8] b, float[12,8,3,3] u, float[12] c, float[12,4] v>
@@ -72,6 +73,9 @@ def test_the_smallest_filters_go(net: Model) -> None:
         ({"sparsity": 0.5, "round_to": 4}, {"first": 4, "second": 8}),
         ({"sparsity": 0.05, "round_to": 8}, {"first": 8, "second": 12}),
         ({"sparsity": 0.9, "min_channels": 3}, {"first": 3, "second": 3}),
+        ({"sparsity": 0.5, "limits": Limits(4, 1)}, {"first": 4, "second": 8}),
+        ({"sparsity": 0.5, "round_to": 3, "limits": Limits(4, 1)}, {"first": 6, "second": 6}),
+        ({"sparsity": 0.9, "limits": Limits(1, 5)}, {"first": 5, "second": 5}),
         ({"sparsity": 0.99}, {"first": 1, "second": 1}),
         ({"sparsity": 0.75, "steps": 2}, {"first": 2, "second": 3}),
         ({"policy": Policy(groups={"second": Keep(5, 12)})}, {"first": 8, "second": 5}),
