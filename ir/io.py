@@ -179,9 +179,9 @@ class _Places:
         Raises:
             GalenError: the tensor has no type, or its bytes are not of its type and shape.
         """
-        if tensor.dtype == onnx_ir.DataType.UNDEFINED:
-            raise GalenError("has no type", where=f"tensor {tensor.name}")
         try:
+            if tensor.dtype == onnx_ir.DataType.UNDEFINED:
+                raise GalenError("has no type", where=f"tensor {tensor.name}")
             if isinstance(tensor, onnx_ir.ExternalTensor):
                 return self._stored(tensor)
             tensor.numpy()

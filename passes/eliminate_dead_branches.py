@@ -47,7 +47,7 @@ def _decide_loop(node: Node, names: Names) -> bool:
     count, condition = (None if value is None else const_value(value) for value in node.inputs[:2])
     carried = [value for value in node.inputs[2:] if value is not None]
     collects = len(node.outputs) > len(carried)
-    if collects:
+    if collects or (count is not None and count.size != 1):
         return False
     if (count is not None and count.item() <= 0) or (condition is not None and not condition.all()):
         for output, start in zip(node.outputs, carried, strict=True):

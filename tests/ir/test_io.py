@@ -339,6 +339,15 @@ def test_tensors_that_contradict_themselves_are_refused(change: dict[str, object
         from_proto(proto)
 
 
+def test_a_constant_of_a_type_that_there_is_not_is_refused() -> None:
+    proto = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]> g () => (y) { y = Constant<value = float[1] {1}>() }"""
+    )
+    proto.graph.node[0].attribute[0].t.data_type = 65
+    with pytest.raises(GalenError, match="is damaged: 65 is not a valid DataType"):
+        from_proto(proto)
+
+
 @pytest.mark.parametrize(
     ("node", "message"),
     [
