@@ -1,4 +1,4 @@
-"""Networks of real size to prune: ResNet-56 for CIFAR, ResNet-50 for ImageNet (100 MB), a 1 GB transformer."""
+"""Networks of real size to prune: ResNet-56 for CIFAR, ResNet-18 and -50 for ImageNet (100 MB), a 1 GB transformer."""
 
 from pathlib import Path
 
@@ -49,11 +49,15 @@ def resnet56() -> nn.Module:
     return ResNet(16, [(16, 9), (32, 9), (64, 9)], 10, bottleneck=False).eval()
 
 
+def resnet18() -> nn.Module:
+    return ResNet(64, [(64, 2), (128, 2), (256, 2), (512, 2)], 1000, bottleneck=False).eval()
+
+
 def resnet50() -> nn.Module:
     return ResNet(64, [(64, 3), (128, 4), (256, 6), (512, 3)], 1000, bottleneck=True).eval()
 
 
-NETS = {"resnet56": resnet56, "resnet50": resnet50}
+NETS = {"resnet56": resnet56, "resnet18": resnet18, "resnet50": resnet50}
 
 
 def network(name: str) -> nn.Module:

@@ -1,7 +1,7 @@
 """Pruning by half: Galen against Torch-Pruning and onnxsim, side by side, one thread.
 
     python benchmarks/prune_peers.py coverage [FAMILY ...]   share of parameters kept per family, local and global
-    python benchmarks/prune_peers.py speed                   seconds, and weights left, of a ResNet-56 and a ResNet-50
+    python benchmarks/prune_peers.py speed                   seconds, and weights left, of ResNet-56, -18 and -50
     python benchmarks/prune_peers.py memory                  peak memory and seconds on a 1 GB transformer, as commands
 
 `bound` is the network of the same family with every axis halved. Torch-Pruning is told the layers that must stay (the
