@@ -15,7 +15,7 @@ from galen.backends.lower.places import ImagePlace, Layout, Place, contiguous
 from galen.backends.lower.slices import channels_first, slices_first
 from galen.backends.program import Call, Program
 from galen.backends.target import Target
-from galen.ir import GalenError, Model, Node, Value
+from galen.ir import GalenError, Model, Node, TensorType, Value
 from galen.ir.edit import const_value
 from galen.ir.shapes import static_shape
 
@@ -99,6 +99,8 @@ class Lowering(Buffers):
         """Return shape and type of `value` as a dense buffer, or raise GalenError."""
         if value is None or value.dtype is None:
             raise GalenError("its type is not known", where=f"value {value.name if value else None}")
+        if not isinstance(value.type, TensorType):
+            raise GalenError(f"{value.type} cannot be lowered, only tensors can", where=f"value {value.name}")
         dtype = value.dtype.numpy()
         if dtype.kind not in NUMERIC:
             raise GalenError(f"type {dtype.name} cannot be lowered", where=f"value {value.name}", hint="cast it before")

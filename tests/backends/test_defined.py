@@ -54,3 +54,9 @@ def test_what_the_fallback_would_compute_wrongly_is_refused(node: str) -> None:
     text = f"(float[1,4,2,2] x) => ({result}[] y) {{ y = {node} }}"
     with pytest.raises(GalenError, match="cannot be lowered"):
         lower(from_proto(onnx.parser.parse_model(HEAD + text)), find("cortex-a72"))
+
+
+def test_a_result_that_is_no_tensor_is_refused_by_name() -> None:
+    text = "(float[4] x) => (seq(float[4]) y) { y = SequenceConstruct(x) }"
+    with pytest.raises(GalenError, match=r"value y: Sequence\(.*\) cannot be lowered, only tensors can"):
+        lower(from_proto(onnx.parser.parse_model(HEAD + text)), find("cortex-a72"))
