@@ -34,9 +34,10 @@ def infer(model: onnx_ir.Model) -> bool:
     """Fill in the types and shapes that ONNX shape inference derives; return whether anything was learnt.
 
     Known shapes are never forgotten. What cannot be inferred (custom operators) stays unknown.
+
+    Raises:
+        GalenError: shapes contradict each other.
     """
-    if all(map(_is_settled, _computed(model))):
-        return False
     try:
         message = outline(model)
         stand_ins.replace(message)
@@ -48,6 +49,16 @@ def infer(model: onnx_ir.Model) -> bool:
         infer(model)
         return True
     return learnt
+
+
+def infer_missing(model: onnx_ir.Model) -> None:
+    """Infer types and shapes unless all are known.
+
+    Raises:
+        GalenError: see `infer`.
+    """
+    if not all(map(_is_settled, _computed(model))):
+        infer(model)
 
 
 def _computed(model: onnx_ir.Model) -> Iterator[onnx_ir.Value]:

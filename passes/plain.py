@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from galen.ir import Model, Node, Value
 from galen.ir.clone import clone
 from galen.ir.edit import subgraphs_of
-from galen.ir.shapes import infer
+from galen.ir.shapes import infer_missing
 from galen.passes.base import expendable
 from galen.passes.eliminate_identities import passed_on
 from galen.passes.fold_batchnorm import FoldBatchNorm, foldable
@@ -22,7 +22,7 @@ def plain(model: Model) -> Model:
 
     `model` is not changed but for shapes that were not known yet.
     """
-    infer(model)  # here rather than on a copy: whoever asks for the plain form needs the shapes as well
+    infer_missing(model)  # here rather than on a copy: whoever asks for the plain form needs the shapes as well
     if is_plain(model):
         return model
     copy = clone(model)

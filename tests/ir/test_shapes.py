@@ -5,7 +5,7 @@ import pytest
 
 from galen.ir import GalenError, Model, Shape, UsageError
 from galen.ir.io import from_proto
-from galen.ir.shapes import infer, input_shapes, parse_shape, pin, static_shape
+from galen.ir.shapes import infer, infer_missing, input_shapes, parse_shape, pin, static_shape
 
 
 def parsed(graph: str) -> Model:
@@ -99,3 +99,12 @@ def test_small_numbers_reach_inference_and_weights_do_not() -> None:
         { r = Resize(x, , scales) y = Reshape(r, target) }""")
     assert infer(model)
     assert [static_shape(node.outputs[0]) for node in model.graph] == [(1, 2, 8, 12), (1, 2, 96, 1)]
+
+
+def test_missing_shapes_are_inferred_and_written_ones_believed() -> None:
+    written = parsed("g (float[1,2] x) => (float[1,7] y) { y = Relu(x) }")
+    infer_missing(written)
+    assert static_shape(written.graph.outputs[0]) == (1, 7)
+    missing = parsed("g (float[1,2] x) => (y) { y = Relu(x) }")
+    infer_missing(missing)
+    assert static_shape(missing.graph.outputs[0]) == (1, 2)
