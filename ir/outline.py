@@ -4,7 +4,7 @@
 attributes and types, of which a network has many, are built once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import prod
 
 import onnx
@@ -39,7 +39,7 @@ def outline(model: onnx_ir.Model) -> onnx.ModelProto:
     """
     with malformed():
         writer, message = _Writer(), onnx.ModelProto(ir_version=model.ir_version)
-        _import(message.opset_import, model.opset_imports.items())
+        _import(message.opset_import.add, model.opset_imports)
         writer.graph(message.graph, model.graph, large_initializers(model.graph))
         for function in model.functions.values():
             writer.function(message.functions.add(), function)
@@ -64,9 +64,9 @@ def _elements(value: onnx_ir.Value, tensor: onnx_ir.TensorProtocol) -> int:
     return prod(shape.numpy()) if shape is not None and shape.is_static() else tensor.size
 
 
-def _import(opsets: "onnx.ModelProto.opset_import", versions: Iterable[tuple[str, int]]) -> None:
-    for domain, version in versions:
-        opsets.add(domain=domain, version=version)
+def _import(add: Callable[..., object], opsets: Mapping[str, int]) -> None:
+    for domain, version in opsets.items():
+        add(domain=domain, version=version)
 
 
 class _Writer:
@@ -81,38 +81,38 @@ class _Writer:
         message.name = graph.name or "graph"
         inputs = dict.fromkeys([*graph.inputs, *hidden])
         for value in inputs:
-            self._info(message.input, value)
+            self._info(message.input.add, value)
         for name, value in graph.initializers.items():
             if value.const_value is not None and value not in hidden:
                 message.initializer.append(_tensor(value.const_value))
                 message.initializer[-1].name = name
         for node in graph:
-            self._node(message.node, node)
+            self._node(message.node.add, node)
             for value in node.outputs:
                 if value.name and not value.is_graph_output() and (value.type is not None or value.shape is not None):
-                    self._info(message.value_info, value)
+                    self._info(message.value_info.add, value)
         for value in graph.outputs:
-            self._info(message.output, value)
+            self._info(message.output.add, value)
 
     def function(self, message: onnx.FunctionProto, function: onnx_ir.Function) -> None:
         """Write a function."""
         message.name, message.domain, message.overload = function.name, function.domain, function.overload
         message.input.extend(str(value.name) for value in function.inputs)
         message.output.extend(str(value.name) for value in function.outputs)
-        _import(message.opset_import, function.opset_imports.items())
+        _import(message.opset_import.add, function.opset_imports)
         for attr in function.attributes.values():
             if attr.value is None:
                 message.attribute.append(attr.name)
             else:
                 message.attribute_proto.append(self._attribute(attr))
         for node in function:
-            self._node(message.node, node)
+            self._node(message.node.add, node)
 
-    def _node(self, nodes: "onnx.GraphProto.node", node: onnx_ir.Node) -> None:
+    def _node(self, add: Callable[..., object], node: onnx_ir.Node) -> None:
         outputs = [value.name or "" for value in node.outputs]
         while outputs and not outputs[-1]:
             outputs.pop()
-        nodes.add(
+        add(
             name=node.name,
             op_type=node.op_type,
             domain=node.domain,
@@ -146,16 +146,16 @@ class _Writer:
             self.graph(message.graphs.add(), body)
         return message
 
-    def _info(self, infos: "onnx.GraphProto.value_info", value: onnx_ir.Value) -> None:
+    def _info(self, add: Callable[..., onnx.ValueInfoProto], value: onnx_ir.Value) -> None:
         if value.type is None and (foreign := foreign_type(value)) is not None:
-            infos.add(name=value.name, type=foreign)
+            add(name=value.name, type=foreign)
         elif type(value.type) is onnx_ir.TensorType and value.shape is not None:
             key = value.type.dtype, value.shape.dims
             if (known := self._types.get(key)) is None:
                 known = self._types[key] = serde.serialize_value(value).type
-            infos.add(name=value.name, type=known)
+            add(name=value.name, type=known)
         else:
-            serde.serialize_value_into(infos.add(), value)
+            serde.serialize_value_into(add(), value)
 
 
 def _tensor(tensor: onnx_ir.TensorProtocol) -> onnx.TensorProto:

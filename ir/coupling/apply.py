@@ -1,6 +1,5 @@
 """Carry out a cut: nodes follow by their rules, constants lose what was cut, shapes are brought up to date."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -60,10 +59,9 @@ def _cut_constants(node: Node, cut: Cut) -> Iterator[_Use]:
 def _cut_constants_of(uses: list[_Use], cut: Cut, names: Names) -> None:
     """Let every cut constant hold what stays; uses that see different values part ways."""
     parts = {key: sliced(use.tensor, cut.axes[key]) for key, use in {use.key: use for use in uses}.items()}
-    readers = Counter(use.value for use in uses)
     shared = []
     for use in uses:
-        if use.value.is_initializer() and readers[use.value] == len(use.value.uses()) == 1:
+        if use.value.is_initializer() and len(use.value.uses()) == 1:
             _hold(use.value, parts[use.key])
         else:
             shared.append(use)

@@ -133,5 +133,4 @@ class Evidence:
 
     def _rows(self, member: Member) -> Array:
         array = weight_array(*self.operands[member.value])
-        rows = array if member.axis == 0 else np.moveaxis(array, member.axis, 0)
-        return rows.reshape(member.length, -1)
+        return np.moveaxis(array, member.axis, 0).reshape(member.length, -1)
